@@ -1,0 +1,35 @@
+# Two commands matter: `make demo` and `make test`. Both set up .venv from the pinned requirements first.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: demo test quick lint clean
+
+$(VENV)/.installed: requirements.txt constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is missing: install it (Debian 12: apt-get install python3.11 python3.11-venv), or set PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "error: Python 3.11 is needed (tflite-runtime has no later build); set PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "error: the venv module is missing: apt-get install python3.11-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import ctypes; ctypes.CDLL("libGL.so.1")' 2>/dev/null || { echo "error: libGL.so.1 is missing: apt-get install libgl1" >&2; exit 1; }
+	@$(PYTHON) -c 'import ctypes; ctypes.CDLL("libgthread-2.0.so.0")' 2>/dev/null || { echo "error: libgthread-2.0.so.0 is missing: apt-get install libglib2.0-0" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@touch $@
+
+# Sample pictures drawn by the project itself, marked by the shipped weights; then what those weights cost on this machine.
+demo: $(VENV)/.installed
+	$(BIN)/python -m demo.samples out/samples
+	$(BIN)/python -m zoo predict out/samples --out out/marked
+	$(BIN)/python -m tflite benchmark mixed-035-128 --rounds 20
+
+test: $(VENV)/.installed lint
+	$(BIN)/python -m pytest
+
+quick: $(VENV)/.installed
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+
+clean:
+	rm -rf out .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""How weights leave: export to TFLite, audit of what was exported, the runtime that reads it, benchmark and publication."""

@@ -1,0 +1,126 @@
+"""`python -m tflite export`: a run's network as .tflite files, batch 1, builtin operators only."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training import runs
+from zoo import terminal
+from zoo.errors import ZooError
+from zoo.files import write_whole
+from zoo.variants import VariantSpec, get
+
+PRECISIONS = ("float32", "float16", "int8")
+# Weights smaller than this are zero for every purpose but speed: denormal numbers slow a CPU down many times over.
+_SMALLEST = {"float32": np.finfo(np.float32).tiny, "float16": float(np.finfo(np.float16).tiny)}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the verb's arguments."""
+    parser.add_argument("run", metavar="RUN", help="a run's name or folder; a float run gives float files, a quantisation-aware one all")
+    parser.add_argument("--precision", nargs="+", choices=PRECISIONS, help="what to write (default: all the run allows)")
+    parser.add_argument("--out", help="folder for the files (default: the run's own)")
+    parser.add_argument("--json", action="store_true", help="print the rows for programs")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Writes the files and prints their sizes."""
+    folder = runs.run_folder(args.run)
+    rows = export(folder, Path(args.out) if args.out else folder, args.precision)
+    terminal.show(rows, args.json)
+    return 0
+
+
+def export(folder: Path, out: Path, precisions: list[str] | None = None) -> list[dict[str, Any]]:
+    """Writes a run's files into `out`; returns a row for each.
+
+    Args:
+      folder: of a float run (float32 and float16 files), or of a quantisation-aware one (int8 beside its float parent's files).
+      precisions: among `PRECISIONS`; all the run allows if None.
+
+    Raises:
+      ZooError: int8 is asked of a float run, or the run has no weights yet.
+    """
+    from zoo.nets.weights import read_arrays
+
+    configuration = runs.read_configuration(folder)
+    spec = get(configuration.variant)
+    parent = runs.run_folder(runs.read_facts(folder)["parent"]) if configuration.quantized else folder
+    possible = PRECISIONS if configuration.quantized else PRECISIONS[:2]
+    rows = []
+    for precision in precisions or possible:
+        if precision not in possible:
+            raise ZooError(f"{folder.name} is a float run: quantize it for int8; possible: {', '.join(possible)}")
+        if precision == "int8":
+            content = int8_file(spec, folder)
+        else:
+            content = float_file(spec, read_arrays(runs.weights_path(parent)), precision)
+        path = write_whole(out / f"{precision}.tflite", content)
+        rows.append({"file": str(path), "precision": precision, "bytes": len(content)})
+    return rows
+
+
+def float_file(spec: VariantSpec, arrays: dict[str, np.ndarray], precision: str = "float32") -> bytes:
+    """Returns a float .tflite: input float32 RGB values 0..255, output float32 maps.
+
+    Args:
+      arrays: the float network's weights, keyed `layer/variable`.
+      precision: "float32", or "float16" to store the weights in half the bytes.
+    """
+    import tensorflow as tf
+    import tf_keras
+
+    from zoo.nets import build, from_arrays
+
+    tf_keras.backend.clear_session()
+    model = build(spec, tf_keras, batch_size=1)
+    from_arrays(model, arrays)
+    converter = _converter(model, spec, _SMALLEST[precision])
+    if precision == "float16":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+    return converter.convert()
+
+
+def int8_file(spec: VariantSpec, folder: Path) -> bytes:
+    """Returns the int8 .tflite of a quantisation-aware run: int8 in (uint8 - 128) and out."""
+    import tf_keras
+
+    from training import qat
+    from zoo.nets.weights import read_arrays
+
+    tf_keras.backend.clear_session()
+    parent = runs.run_folder(runs.read_facts(folder)["parent"])
+    _, quantized = qat.build_quantized(spec, read_arrays(runs.weights_path(parent)))
+    qat.set_quantized(quantized, read_arrays(runs.weights_path(folder)))
+    return int8_content(quantized, spec)
+
+
+def int8_content(quantized: Any, spec: VariantSpec) -> bytes:
+    """Returns the int8 .tflite of a quantisation-aware network with its ranges pinned."""
+    import tensorflow as tf
+
+    from training import qat
+
+    qat.freeze_ranges(quantized)
+    converter = _converter(quantized, spec, _SMALLEST["float32"])
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    return converter.convert()
+
+
+def _converter(model: Any, spec: VariantSpec, smallest: float) -> Any:
+    """Returns a converter over the model frozen at batch 1: with a free batch no deconvolution is delegated."""
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    model.set_weights([np.where(np.abs(w) < smallest, 0, w) if np.ndim(w) > 1 else w for w in model.get_weights()])
+    call = tf.function(lambda crop: model(crop, training=False))
+    frozen = convert_variables_to_constants_v2(call.get_concrete_function(tf.TensorSpec((1, spec.size, spec.size, 3), tf.float32, "crop")))
+    return tf.lite.TFLiteConverter.from_concrete_functions([frozen], tf.Module())

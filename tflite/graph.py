@@ -1,0 +1,116 @@
+"""Reads a TFLite file's graph: operators, tensors and constants, straight from the flatbuffer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+_NUMPY_TYPES = {
+    "FLOAT32": np.float32, "FLOAT16": np.float16, "FLOAT64": np.float64, "INT8": np.int8, "UINT8": np.uint8,
+    "INT16": np.int16, "INT32": np.int32, "INT64": np.int64, "BOOL": np.bool_,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor as the file declares it; `dtype` is the schema's name in lower case, `signature` has -1 where a side is free."""
+
+    name: str
+    shape: tuple[int, ...]
+    signature: tuple[int, ...]
+    dtype: str
+    data: bytes  # empty where the tensor is computed
+
+    @property
+    def constant(self) -> bool:
+        """Whether the file carries the values."""
+        return bool(self.data)
+
+    def values(self) -> np.ndarray | None:
+        """Returns a constant's values as a flat array, or None where NumPy has no such type or there are none."""
+        dtype = _NUMPY_TYPES.get(self.dtype.upper())
+        return np.frombuffer(self.data, dtype) if self.data and dtype else None
+
+
+@dataclass(frozen=True)
+class Operator:
+    """An operator with the indices of its tensors; -1 stands for an input that is left out."""
+
+    name: str
+    custom: bool
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The first subgraph of a file; `subgraphs` counts them all."""
+
+    tensors: tuple[Tensor, ...]
+    operators: tuple[Operator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    subgraphs: int
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference in convolutions, transposed convolutions and fully connected layers."""
+        return sum(self._macs(operator) for operator in self.operators)
+
+    def _macs(self, operator: Operator) -> int:
+        if operator.name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+            weights, places = self.tensors[operator.inputs[1]], self.tensors[operator.outputs[0]].shape[:3]
+        elif operator.name == "TRANSPOSE_CONV":  # inputs: output shape, weights, image; each input cell meets every weight once
+            weights, places = self.tensors[operator.inputs[1]], self.tensors[operator.inputs[2]].shape[:3]
+        elif operator.name == "FULLY_CONNECTED":
+            weights, places = self.tensors[operator.inputs[1]], self.tensors[operator.outputs[0]].shape[:-1]
+        else:
+            return 0
+        return math.prod(places) * math.prod(weights.shape)
+
+
+def read_graph(content: bytes) -> Graph:
+    """Returns the graph in `content`, which `tflite.runtime.read_model` has verified."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    subgraph = model.subgraphs[0]
+    operator_names = _names(schema.BuiltinOperator)
+    type_names = _names(schema.TensorType)
+
+    def operator(item: Any) -> Operator:
+        code = model.operatorCodes[item.opcodeIndex]
+        builtin = max(code.builtinCode, code.deprecatedBuiltinCode)  # old files carry only the second, new ones both
+        custom = builtin == schema.BuiltinOperator.CUSTOM
+        name = (code.customCode or b"").decode(errors="replace") if custom else operator_names.get(builtin, f"operator {builtin}")
+        return Operator(name, custom, _ints(item.inputs), _ints(item.outputs))
+
+    def tensor(item: Any) -> Tensor:
+        data = model.buffers[item.buffer].data
+        return Tensor(
+            name=(item.name or b"").decode(errors="replace"),
+            shape=_ints(item.shape),
+            signature=_ints(item.shape if item.shapeSignature is None else item.shapeSignature),
+            dtype=type_names.get(item.type, f"type {item.type}").lower(),
+            data=b"" if data is None else np.asarray(data, np.uint8).tobytes(),
+        )
+
+    return Graph(
+        tensors=tuple(map(tensor, subgraph.tensors)),
+        operators=tuple(map(operator, subgraph.operators or [])),
+        inputs=_ints(subgraph.inputs),
+        outputs=_ints(subgraph.outputs),
+        subgraphs=len(model.subgraphs),
+    )
+
+
+def _names(enumeration: type) -> dict[int, str]:
+    return {value: name for name, value in vars(enumeration).items() if isinstance(value, int)}
+
+
+def _ints(values: Any) -> tuple[int, ...]:
+    return () if values is None else tuple(int(value) for value in values)

@@ -1,0 +1,1 @@
+"""How weights come to be: data, synthetic faces, augmentation, losses, fitting, evaluation."""

@@ -1,0 +1,88 @@
+"""Batches as pure functions of (seed, step): an interrupted training goes on with exactly the batches it would have seen."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from training.augmentation import occlude, photometric
+from training.configuration import Configuration
+from training.packs import Pack
+from zoo.alignment import Alignment
+from zoo.schemes import SCHEMES
+from zoo.variants import VariantSpec, get
+
+_BORDERS = (cv2.BORDER_CONSTANT, cv2.BORDER_CONSTANT, cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Crops (B, S, S, 3) uint8 and targets (B, 106, 3) float32: x, y in grid cells, and the point's weight."""
+
+    crops: np.ndarray
+    targets: np.ndarray
+
+
+def is_held_out(group: str, share: float) -> bool:
+    """Whether a person or photograph is kept from training: the same answer in every source and every run."""
+    return int.from_bytes(hashlib.sha256(group.encode()).digest()[:4], "big") < share * 2**32
+
+
+def training_rows(pack: Pack, share: float) -> np.ndarray:
+    """Returns the rows of a pack that may be trained on."""
+    return np.array([row for row, group in enumerate(pack.groups) if not is_held_out(str(group), share)], np.int64)
+
+
+def held_out_rows(pack: Pack, share: float) -> np.ndarray:
+    """Returns the rows of a pack that may not be trained on."""
+    return np.setdiff1d(np.arange(len(pack)), training_rows(pack, share))
+
+
+def make_batch(configuration: Configuration, packs: Sequence[Pack], rows: Sequence[np.ndarray], step: int) -> Batch:
+    """Returns the batch of a step: the same for the same configuration, packs and step."""
+    spec = get(configuration.variant)
+    rng = np.random.default_rng([configuration.seed, step])
+    shares = np.array([share for _, share in configuration.sources])
+    crops = np.empty((configuration.batch, spec.size, spec.size, 3), np.uint8)
+    targets = np.empty((configuration.batch, spec.points, 3), np.float32)
+    for place in range(configuration.batch):
+        source = int(rng.choice(len(packs), p=shares / shares.sum()))
+        row = int(rng.choice(rows[source]))
+        crops[place], targets[place] = _draw(configuration, spec, packs[source], row, rng)
+    return Batch(crops, targets)
+
+
+def _draw(c: Configuration, spec: VariantSpec, pack: Pack, row: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    alignment = Alignment.from_five(pack.five[row], spec.size)
+    turn = rng.normal(0, c.rotation_deg)
+    if rng.random() < c.wide_chance:
+        turn += rng.uniform(-c.wide_rotation_deg, c.wide_rotation_deg)
+    mirror = rng.random() < c.mirror_chance
+    alignment = alignment.perturbed(turn, float(np.exp(rng.normal(0, c.scale))), tuple(rng.normal(0, c.shift, 2)), mirror)
+    border = _BORDERS[int(rng.integers(len(_BORDERS)))]
+    crop = alignment.crop(pack.image(row), border, tuple(rng.integers(0, 256, 3).tolist()) if rng.random() < 0.5 else (0, 0, 0))
+    crop = photometric(occlude(crop, rng, c.occlusion_chance), rng, c.photometric)
+    crop_points, weights = alignment.to_crop(pack.points[row]), pack.weights[row]
+    if mirror:
+        order = SCHEMES["106"].mirror
+        crop_points, weights = crop_points[order], weights[order]
+    seen = ((crop_points > 0) & (crop_points < spec.size)).all(1)
+    return crop, np.column_stack([crop_points / spec.stride, weights * seen])
+
+
+def batches(c: Configuration, packs: Sequence[Pack], first_step: int, ahead: int = 6, workers: int = 1) -> Iterator[Batch]:
+    """Yields the batches of steps `first_step` to the last, drawn ahead in threads; the order is that of the steps."""
+    cv2.setNumThreads(1)
+    rows = [training_rows(pack, c.held_out) for pack in packs]
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = [pool.submit(make_batch, c, packs, rows, step) for step in range(first_step, min(first_step + ahead, c.steps))]
+        for step in range(first_step, c.steps):
+            batch = waiting.pop(0).result()
+            if step + ahead < c.steps:
+                waiting.append(pool.submit(make_batch, c, packs, rows, step + ahead))
+            yield batch

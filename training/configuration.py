@@ -1,0 +1,87 @@
+"""What a training is: one frozen dataclass whose defaults are the documentation, saved with every run."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from zoo.errors import ZooError
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The effective settings of a run.
+
+    Attributes:
+      variant: a name in the registry.
+      tag: what the data allow, "open" or "research".
+      sources: (name, share) pairs; see `training.sources`.
+      steps, batch: optimiser steps and crops per step.
+      learning_rate, weight_decay, warmup_steps: AdamW, linear warm-up, then a cosine to zero.
+      average: momentum of the averaged weights that are kept.
+      clip_norm: largest global norm of a gradient.
+      sigma_cells, distance_weight: of the loss (see `training.losses`).
+      rotation_deg, scale, shift: standard deviations of the jitter after alignment; shift in shares of the eye distance.
+      wide_chance, wide_rotation_deg: how often, and how far, a crop is turned much more.
+      mirror_chance, photometric, occlusion_chance: 0..1.
+      held_out: share of the groups (people) kept from training, for evaluation.
+      init: "imagenet", a local .npz, published weights `variant.tag`, a run, or "" for none.
+      seed: of weights and batches.
+      quantized: whether the run is quantisation-aware.
+    """
+
+    variant: str
+    tag: str = "open"
+    sources: tuple[tuple[str, float], ...] = (("synthetic", 1.0),)
+    steps: int = 600
+    batch: int = 32
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    warmup_steps: int = 100
+    average: float = 0.998
+    clip_norm: float = 5.0
+    sigma_cells: float = 1.0
+    distance_weight: float = 1.0
+    rotation_deg: float = 6.0
+    scale: float = 0.08
+    shift: float = 0.05
+    wide_chance: float = 0.1
+    wide_rotation_deg: float = 30.0
+    mirror_chance: float = 0.5
+    photometric: float = 0.8
+    occlusion_chance: float = 0.15
+    held_out: float = 0.1
+    init: str = ""
+    seed: int = 0
+    quantized: bool = False
+
+    def __post_init__(self):
+        for name in ("steps", "batch"):
+            if getattr(self, name) < 1:
+                raise ZooError(f"{name} must be at least 1, received {getattr(self, name)}")
+        if not 0 <= self.held_out < 1:
+            raise ZooError(f"held_out must lie in 0..1, received {self.held_out}")
+
+    def rate_at(self, step: int) -> float:
+        """Returns the learning rate of a step: a linear warm-up, then half a cosine down to a hundredth."""
+        if step < self.warmup_steps:
+            return self.learning_rate * (step + 1) / self.warmup_steps
+        progress = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
+        return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+
+
+def to_json(configuration: Configuration) -> dict[str, Any]:
+    """Returns the configuration as JSON-ready values."""
+    return dataclasses.asdict(configuration)
+
+
+def from_json(values: dict[str, Any]) -> Configuration:
+    """Returns the configuration saved by `to_json`; a ZooError names a setting this version does not know."""
+    known = {field.name for field in dataclasses.fields(Configuration)}
+    strange = sorted(set(values) - known)
+    if strange:
+        raise ZooError(f"unknown setting {strange[0]!r} in the saved configuration; known: {', '.join(sorted(known))}")
+    values = {**values, "sources": tuple((name, float(share)) for name, share in values["sources"])}
+    return Configuration(**values)

@@ -1,0 +1,123 @@
+"""`python -m training fit`: trains a variant's float network; imports no TensorFlow but what the Keras backend brings."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from training import runs
+from training.configuration import Configuration
+from zoo.errors import ZooError
+from zoo.variants import TAGS, get, split_tag
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the verb's arguments; every default stands in `Configuration`."""
+    default = Configuration("")
+    parser.add_argument("name", metavar="NAME", help="variant, e.g. mixed-035-128")
+    parser.add_argument("--source", action="append", metavar="NAME[:weight]",
+                        help="'synthetic' (the default), a labels file, or a folder with images/ and landmarks.npz; may be repeated")  # fmt: skip
+    parser.add_argument("--tag", default=default.tag, choices=TAGS, help="what the data allow (default %(default)s)")
+    parser.add_argument("--init", default="", help="start from 'imagenet', a local .npz, published weights (mixed-035-128.open) or a run")
+    parser.add_argument("--run", help="name of the run's folder under runs/ (default: the variant's name and tag)")
+    parser.add_argument("--resume", metavar="RUN", help="go on with an interrupted run; all other settings are its own")
+    for name, meaning in (
+        ("steps", "optimiser steps"), ("batch", "crops a step"), ("learning-rate", "peak rate"), ("seed", "of weights and batches"),
+        ("held-out", "share of people kept from training"), ("average", "momentum of the averaged weights"),
+        ("sigma-cells", "of the target Gaussian"), ("distance-weight", "of the soft-argmax distance in the loss"),
+        ("photometric", "0..1, share of recoloured crops"), ("occlusion-chance", "0..1"), ("rotation-deg", "standard deviation of the jitter"),
+        ("scale", "standard deviation of the jitter"), ("shift", "standard deviation of the jitter, in eye distances"),
+    ):  # fmt: skip
+        value = getattr(default, name.replace("-", "_"))
+        parser.add_argument(f"--{name}", type=type(value), default=value, help=f"{meaning} (default %(default)s)")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Trains, or goes on training; prints where the weights are."""
+    if args.resume:
+        folder = runs.run_folder(args.resume)
+        configuration = runs.read_configuration(folder)
+        if configuration.quantized:
+            raise ZooError(f"{folder.name} is a quantisation-aware run: resume it with `python -m training quantize --resume {args.resume}`")
+    else:
+        get(args.name)
+        names = [field for field in Configuration.__dataclass_fields__ if hasattr(args, field) and field not in {"sources"}]
+        configuration = Configuration(variant=args.name, sources=parse_sources(args.source), **{name: getattr(args, name) for name in names})
+        folder = runs.new_folder(args.run or f"{args.name}.{args.tag}")
+    fit(configuration, folder, resume=bool(args.resume))
+    print(f"trained: {folder}")
+    return 0
+
+
+def parse_sources(given: list[str] | None) -> tuple[tuple[str, float], ...]:
+    """Returns (name, share) pairs of `NAME[:weight]` words; a ZooError for a weight that is not a positive number."""
+    sources = []
+    for word in given or ["synthetic"]:
+        name, colon, share = word.rpartition(":")
+        if not colon:
+            name, share = word, "1"
+        try:
+            value = float(share)
+        except ValueError:
+            raise ZooError(f"--source {word!r}: the weight {share!r} is not a number") from None
+        if not value > 0:
+            raise ZooError(f"--source {word!r}: the weight must be positive")
+        sources.append((name, value))
+    return tuple(sources)
+
+
+def fit(configuration: Configuration, folder: Path, *, resume: bool = False, stop_at: int | None = None) -> bool:
+    """Trains a float network into a run's folder; returns whether it came to its end."""
+    import keras
+
+    from training.loop import train
+    from training.packs import prepare
+    from zoo.nets import build, to_arrays
+
+    packs = [prepare(name) for name, _ in configuration.sources]
+    keras.utils.set_random_seed(configuration.seed)
+    model = build(get(configuration.variant), keras)
+    start(model, configuration.init)
+    if not resume:
+        facts = {"data": [{"source": pack.name, "faces": len(pack)} for pack in packs], **versions(keras)}
+        runs.save_configuration(folder, configuration, facts)
+    return train(model, keras, configuration, packs, folder, lambda crops: crops.astype("float32"), to_arrays, resume=resume, stop_at=stop_at)
+
+
+def start(model: Any, init: str) -> None:
+    """Gives an untrained model its first weights; `init` as in `Configuration`."""
+    from zoo.cards import published, weights_folder
+    from zoo.nets.weights import from_arrays, read_arrays, read_backbone
+
+    if not init:
+        return
+    if init == "imagenet" or (init.endswith(".npz") and Path(init).is_file()):
+        read_backbone(model, init)
+        return
+    if init in published() or f"{init}.open" in published():
+        path = weights_folder(".".join(split_tag(init))) / "float.npz"
+    else:
+        try:
+            path = runs.weights_path(runs.run_folder(init))
+        except ZooError as error:
+            possible = f"imagenet, a .npz file, published weights ({', '.join(published()) or 'none yet'}) or a run"
+            raise ZooError(f"--init {init!r} is not known: {possible}; {error}") from None
+    if not from_arrays(model, read_arrays(path), partial=True):
+        raise ZooError(f"--init {init!r} has no variable in common with {model.name}")
+
+
+def versions(keras: Any) -> dict[str, str]:
+    """Returns the versions a run depends on."""
+    found = {"python": platform.python_version(), keras.__name__: keras.__version__}
+    if "tensorflow" in sys.modules:
+        found["tensorflow"] = sys.modules["tensorflow"].__version__
+    return {"versions": found}
+
+
+def follow(configuration: Configuration, **changes: Any) -> Configuration:
+    """Returns a configuration with some settings changed."""
+    return replace(configuration, **changes)

@@ -1,0 +1,56 @@
+"""The training loss: cross-entropy of each soft-max map, and how far its local soft-argmax lies from the point.
+
+Written in `keras.ops`, so that it runs on any backend of Keras 3 and, on TensorFlow, under tf_keras as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from keras import ops
+
+from zoo.heatmaps import LOGIT_SCALE, WINDOW_RADIUS
+
+
+def heatmap_loss(sigma_cells: float, distance_weight: float) -> Callable[[Any, Any], Any]:
+    """Returns `loss(targets, maps)`: a scalar to minimise.
+
+    Targets are (B, K, 3): x and y in grid cells (edge-based) and the point's weight; maps are (B, grid, grid, K) in 0..6.
+    The target distribution is an unrounded Gaussian; being separable in x and y it is never drawn on the whole grid. The distance
+    is that of the expectation over the decoder's window (`zoo.heatmaps.decode`), here laid round the true point.
+    """
+
+    def loss(targets: Any, maps: Any) -> Any:
+        height, width = maps.shape[1:3]
+        x, y, weights = targets[..., 0], targets[..., 1], targets[..., 2]
+        logits = LOGIT_SCALE * maps
+        mass = ops.exp(logits)  # at most exp(12) a cell: no overflow, so no maximum need be taken off first
+        log_total = ops.log(ops.sum(ops.sum(mass, axis=1), axis=1))
+        along_rows = ops.sum(logits * _gaussian(x, width, sigma_cells)[:, None], axis=2)
+        cross_entropy = log_total - ops.sum(along_rows * _gaussian(y, height, sigma_cells), axis=1)
+        in_x, in_y = _window(x, width), _window(y, height)
+        mass_y = ops.sum(mass * in_x[:, None], axis=2) * in_y
+        mass_x = ops.sum(mass * in_y[:, :, None], axis=1) * in_x
+        total = ops.sum(mass_y, axis=1) + 1e-6
+        off_x = ops.sum(mass_x * _centres(width), axis=1) / total - x
+        off_y = ops.sum(mass_y * _centres(height), axis=1) / total - y
+        distance = ops.sqrt(ops.square(off_x) + ops.square(off_y) + 1e-4)
+        return ops.sum(weights * (cross_entropy + distance_weight * distance)) / (ops.sum(weights) + 1e-6)
+
+    return loss
+
+
+def _centres(grid: int) -> Any:
+    return ops.reshape(ops.arange(grid, dtype="float32") + 0.5, (1, grid, 1))
+
+
+def _gaussian(at: Any, grid: int, sigma_cells: float) -> Any:
+    """Returns (B, grid, K): a Gaussian round `at` (B, K) over the cells of one axis, with a sum of 1."""
+    values = ops.exp(-ops.square(_centres(grid) - at[:, None]) / (2 * sigma_cells**2))
+    return values / (ops.sum(values, axis=1, keepdims=True) + 1e-9)
+
+
+def _window(at: Any, grid: int) -> Any:
+    """Returns (B, grid, K): 1 for cells whose centre is within the decoder's window round `at` (B, K), else 0."""
+    return ops.cast(ops.abs(_centres(grid) - at[:, None]) <= WINDOW_RADIUS + 0.5, "float32")

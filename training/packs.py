@@ -1,0 +1,173 @@
+"""Prepared pictures: each face cut out of its picture once, without resampling beyond whole-block averages, in one memory-mapped file.
+
+A pack is keyed by the content it was made from, so a changed source is prepared anew and an unchanged one is only opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from training.sources import read_source
+from training.synthetic import draw_face
+from zoo.alignment import Alignment, four_points
+from zoo.errors import ZooError
+from zoo.files import sha256, write_whole
+from zoo.images import read_image
+from zoo.schemes import SCHEMES
+
+_VERSION = 3
+# The cut-out spans this many crops, so that every jitter stays inside it, and keeps at least this many pixels per crop side.
+_SPAN, _DETAIL_PX = 1.5, 320
+_SYNTHETIC_FACES = 768
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Prepared faces of one source.
+
+    Attributes:
+      name: of the source.
+      pixels: all pictures, flat, uint8, memory-mapped.
+      offsets, shapes: (N,) where a picture starts and (N, 2) its height and width.
+      points: (N, 106, 2) float32 in the prepared picture's pixels.
+      weights: (N, 106) float32.
+      five: (N, 4, 2) float32 naive points in the same frame.
+      groups: (N,) who or what photograph.
+    """
+
+    name: str
+    pixels: np.ndarray
+    offsets: np.ndarray
+    shapes: np.ndarray
+    points: np.ndarray
+    weights: np.ndarray
+    five: np.ndarray
+    groups: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def image(self, index: int) -> np.ndarray:
+        """Returns picture `index` as (H, W, 3) uint8, a view of the file."""
+        height, width = self.shapes[index]
+        start = self.offsets[index]
+        return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
+
+
+def prepare(source: str, cache: Path = Path("data/packs")) -> Pack:
+    """Returns the pack of a source, made now or found in the cache.
+
+    Raises:
+      ZooError: the source cannot be read or holds no usable face.
+    """
+    folder = cache / f"{_label(source)}-{_key(source)}"
+    if not (folder / "index.npz").is_file():
+        _make(source, folder)
+    with np.load(folder / "index.npz", allow_pickle=False) as index:
+        return Pack(source, np.load(folder / "pixels.npy", mmap_mode="r"), **{key: index[key] for key in index.files})
+
+
+def _label(source: str) -> str:
+    return Path(source).stem or "source"
+
+
+def _key(source: str) -> str:
+    digest = hashlib.sha256(f"{_VERSION} {_SPAN} {_DETAIL_PX}".encode())
+    if source == "synthetic":
+        from training import synthetic
+
+        digest.update(f"{_SYNTHETIC_FACES}".encode())
+        for file in sorted(Path(synthetic.__file__).parent.glob("synthetic*.py")):
+            digest.update(file.read_bytes())
+        return digest.hexdigest()[:16]
+    samples = read_source(source)
+    labels = Path(source) if Path(source).is_file() else Path(source) / "landmarks.npz"
+    digest.update(sha256(labels).encode())
+    for sample in samples:
+        stat = os.stat(sample.path) if sample.path.exists() else None
+        digest.update(f"{sample.path.name} {stat and (stat.st_size, stat.st_mtime_ns)}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _make(source: str, folder: Path) -> None:
+    faces = _synthetic() if source == "synthetic" else _real(source)
+    offsets, shapes, points, weights, five, groups, size = [], [], [], [], [], [], 0
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir()
+    try:
+        with open(building / "pixels.raw", "wb") as raw:
+            for image, image_points, point_weights, naive, group in faces:
+                raw.write(image.tobytes())
+                for values, value in zip(
+                    (offsets, shapes, points, weights, five, groups),
+                    (size, image.shape[:2], image_points, point_weights, four_points(naive), group), strict=True,
+                ):  # fmt: skip
+                    values.append(value)
+                size += image.size
+        if not offsets:
+            raise ZooError(f"source {source!r} holds no usable face")
+        _raw_to_npy(building / "pixels.raw", building / "pixels.npy", size)
+        arrays = {
+            "offsets": np.array(offsets, np.int64), "shapes": np.array(shapes, np.int64), "points": np.array(points, np.float32),
+            "weights": np.array(weights, np.float32), "five": np.array(five, np.float32), "groups": np.array(groups),
+        }  # fmt: skip
+        write_whole(building / "index.npz", lambda file: np.savez(file, **arrays))
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(building, folder)
+    except OSError as error:
+        raise ZooError(f"cannot write {folder}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _raw_to_npy(raw: Path, npy: Path, size: int) -> None:
+    """Turns raw bytes into a .npy without holding them in memory."""
+    with open(npy, "wb") as out, open(raw, "rb") as source:
+        np.lib.format.write_array_header_1_0(out, {"descr": "|u1", "fortran_order": False, "shape": (size,)})
+        shutil.copyfileobj(source, out, 1 << 22)
+    raw.unlink()
+
+
+def _synthetic():
+    for seed in tqdm(range(_SYNTHETIC_FACES), desc="draw synthetic faces", unit="face"):
+        face = draw_face(seed)
+        yield face.image, face.points, np.ones(106, np.float32), SCHEMES["106"].five_points(face.points), f"synthetic_{seed}"
+
+
+def _real(source: str):
+    samples = list(read_source(source))
+    unusable = []
+    for sample in tqdm(samples, desc=f"prepare {Path(source).stem}", unit="face"):
+        try:
+            yield *_cut(read_image(sample.path), sample.image_points, sample.weights, sample.five), sample.group
+        except ZooError as error:
+            unusable.append(str(error))
+    for line in unusable[:3]:
+        tqdm.write(f"left out: {line}")
+    if len(unusable) > 3:
+        tqdm.write(f"left out: {len(unusable) - 3} more")
+
+
+def _cut(image: np.ndarray, points: np.ndarray, weights: np.ndarray, five: np.ndarray) -> tuple:
+    """Returns the part of a picture that any jittered crop of the face can see, averaged over whole blocks if it is large."""
+    alignment = Alignment.from_five(five, 1)
+    corners = alignment.to_image(np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) * _SPAN - (_SPAN - 1) / 2)
+    height, width = image.shape[:2]
+    x0, y0 = np.clip(np.floor(corners.min(0)).astype(int), 0, [width - 1, height - 1])
+    x1, y1 = np.clip(np.ceil(corners.max(0)).astype(int), [x0 + 1, y0 + 1], [width, height])
+    block = max(1, int(1 / alignment.scale / _DETAIL_PX))
+    columns, rows = max(1, (x1 - x0) // block), max(1, (y1 - y0) // block)
+    part = image[y0 : y0 + rows * block, x0 : x0 + columns * block] if block > 1 else image[y0:y1, x0:x1]
+    if block > 1:
+        part = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(part), (points - [x0, y0]) / block, weights, (four_points(five) - [x0, y0]) / block

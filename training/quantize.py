@@ -1,0 +1,72 @@
+"""`python -m training quantize`: goes on from a float run with quantisation-aware training, in the same loop."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from pathlib import Path
+
+from training import runs
+from training.configuration import Configuration
+from training.fit import follow, versions
+from zoo.errors import ZooError
+from zoo.variants import get
+
+_CALIBRATION_BATCHES = 16
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the verb's arguments."""
+    parser.add_argument("run", metavar="RUN", help="a float run's name or folder (or, with --resume, a quantisation-aware one's)")
+    parser.add_argument("--steps", type=int, default=300, help="optimiser steps (default %(default)s)")
+    parser.add_argument("--learning-rate", type=float, default=1e-4, help="peak rate (default %(default)s)")
+    parser.add_argument("--batch", type=int, default=32, help="crops a step (default %(default)s)")
+    parser.add_argument("--run", dest="to", metavar="NAME", help="name of the new run (default: the float run's with -int8)")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted quantisation-aware run")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Trains, or goes on training; prints where the weights are."""
+    folder = runs.run_folder(args.run)
+    configuration = runs.read_configuration(folder)
+    if args.resume != configuration.quantized:
+        kind = "quantisation-aware" if configuration.quantized else "float"
+        raise ZooError(f"{folder.name} is a {kind} run; --resume takes a quantisation-aware run, and without it a float run is quantised")
+    if args.resume:
+        parent, out = runs.run_folder(runs.read_facts(folder)["parent"]), folder
+    else:
+        parent, out = folder, runs.new_folder(args.to or f"{folder.name}-int8")
+        configuration = follow(
+            configuration, quantized=True, steps=args.steps, batch=args.batch, learning_rate=args.learning_rate,
+            warmup_steps=min(50, args.steps // 10), average=min(configuration.average, 0.99), init=folder.name,
+        )  # fmt: skip
+    quantize(configuration, parent, out, resume=args.resume)
+    print(f"trained: {out}")
+    return 0
+
+
+def quantize(configuration: Configuration, parent: Path, folder: Path, *, resume: bool = False, stop_at: int | None = None) -> bool:
+    """Trains a quantisation-aware network from a float run's weights into a run's folder; returns whether it came to its end.
+
+    Args:
+      configuration: of the new run; its sources give the calibration crops too.
+      parent: the float run's folder.
+    """
+    import tf_keras
+
+    from training import qat
+    from training.batches import batches
+    from training.loop import train
+    from training.packs import prepare
+    from zoo.nets.weights import read_arrays
+
+    packs = [prepare(name) for name, _ in configuration.sources]
+    tf_keras.backend.clear_session()
+    tf_keras.utils.set_random_seed(configuration.seed)
+    model, quantized = qat.build_quantized(get(configuration.variant), read_arrays(runs.weights_path(parent)))
+    if not resume:
+        facts = {"parent": str(parent), "data": [{"source": pack.name, "faces": len(pack)} for pack in packs], **versions(tf_keras)}
+        runs.save_configuration(folder, configuration, facts)
+        plain = follow(configuration, photometric=0.4, occlusion_chance=0.0, seed=configuration.seed + 2, steps=_CALIBRATION_BATCHES)
+        qat.calibrate(quantized, model, (batch.crops for batch in itertools.islice(batches(plain, packs, 0), _CALIBRATION_BATCHES)))
+    return train(quantized, tf_keras, configuration, packs, folder, qat.to_input, qat.quantized_arrays, resume=resume, stop_at=stop_at)

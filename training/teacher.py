@@ -1,0 +1,106 @@
+"""Labels from MediaPipe's refined face mesh, remapped to the 106 points by geometry alone: nothing here is fitted to people's labels."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from zoo.schemes import SCHEMES
+
+# Runs of mesh vertices along which the 106-point scheme spaces its points evenly (by arc length).
+# fmt: off
+_LEFT_JAW = (127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152)
+_RIGHT_JAW = (152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454, 356)
+_BRIDGE = (168, 6, 197, 195, 5, 4)
+_LEFT_LID_UPPER = (33, 246, 161, 160, 159, 158, 157, 173, 133)
+_LEFT_LID_LOWER = (133, 155, 154, 153, 145, 144, 163, 7, 33)
+_RIGHT_LID_UPPER = (362, 398, 384, 385, 386, 387, 388, 466, 263)
+_RIGHT_LID_LOWER = (263, 249, 390, 373, 374, 380, 381, 382, 362)
+_LEFT_BROW, _RIGHT_BROW = (70, 63, 105, 66, 107), (336, 296, 334, 293, 300)
+# Points that are one vertex each.
+_VERTICES = {
+    **dict(zip(range(38, 42), (55, 65, 52, 53), strict=True)),
+    **dict(zip(range(47, 51), (283, 282, 295, 285), strict=True)),
+    55: 244, 56: 198, 57: 102, 65: 464, 64: 420, 63: 331,
+    **dict(zip(range(58, 63), (75, 97, 2, 326, 305), strict=True)),
+    **dict(zip(range(84, 96), (61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181), strict=True)),
+    **dict(zip(range(96, 104), (78, 82, 13, 312, 308, 317, 14, 87), strict=True)),
+    74: 468, 104: 468, 83: 473, 105: 473,
+}
+# fmt: on
+_RUNS = (
+    (_LEFT_JAW, tuple(range(17))),
+    (_RIGHT_JAW, tuple(range(16, 33))),
+    (_BRIDGE, tuple(range(51, 55))),
+    (_LEFT_LID_UPPER, (66, 67, 68, 69, 70)),
+    (_LEFT_LID_LOWER, (70, 71, 72, 73, 66)),
+    (_RIGHT_LID_UPPER, (75, 76, 77, 78, 79)),
+    (_RIGHT_LID_LOWER, (79, 80, 81, 82, 75)),
+    (_LEFT_BROW, tuple(range(33, 38))),
+    (_RIGHT_BROW, tuple(range(42, 47))),
+)
+MESH_COUNT = 478
+
+
+def mesh_to_106(mesh: np.ndarray) -> np.ndarray:
+    """Returns the 106 points (106, 2) of a mesh (478, 2 or 3), in the mesh's own frame."""
+    mesh = np.asarray(mesh, np.float64)[:, :2]
+    points = np.zeros((106, 2))
+    for vertices, targets in _RUNS:
+        points[list(targets)] = _evenly(mesh[list(vertices)], len(targets))
+    points[list(_VERTICES)] = mesh[list(_VERTICES.values())]
+    return points
+
+
+def _evenly(line: np.ndarray, count: int) -> np.ndarray:
+    lengths = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+    at = np.linspace(0, lengths[-1], count)
+    return np.column_stack([np.interp(at, lengths, line[:, axis]) for axis in (0, 1)])
+
+
+@lru_cache(maxsize=1)
+def _face_mesh():
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    from mediapipe.python.solutions.face_mesh import FaceMesh
+
+    return FaceMesh(static_image_mode=True, max_num_faces=1, refine_landmarks=True, min_detection_confidence=0.3)
+
+
+def find_mesh(image: np.ndarray, pad_share: float = 0.25) -> np.ndarray | None:
+    """Returns the largest face's mesh (478, 3) in image pixels (depth in the same unit), or None.
+
+    Args:
+      image: (H, W, 3) uint8 RGB.
+      pad_share: border added on every side before asking: the detector misses faces that fill the picture.
+    """
+    pad = round(pad_share * max(image.shape[:2]))
+    padded = cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_CONSTANT) if pad else image
+    found = _face_mesh().process(np.ascontiguousarray(padded)).multi_face_landmarks
+    if not found:
+        return None
+    height, width = padded.shape[:2]
+    mesh = np.array([(p.x * width, p.y * height, p.z * width) for p in found[0].landmark])
+    return mesh - [pad, pad, 0]
+
+
+def label(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, float] | None:
+    """Returns the teacher's word on one picture: 106 points (106, 2) in image pixels, the mesh (478, 3), and its disagreement.
+
+    The points are the mean of those of the picture and of its mirror image. The disagreement is the mean distance between
+    the two, over the outer eye corners' distance: what the teacher does not know it says differently in the mirror.
+
+    Args:
+      image: (H, W, 3) uint8 RGB.
+    """
+    mesh = find_mesh(image)
+    flipped = find_mesh(np.ascontiguousarray(image[:, ::-1]))
+    if mesh is None or flipped is None:
+        return None
+    points = mesh_to_106(mesh)
+    mirrored = (mesh_to_106(flipped) * [-1, 1] + [image.shape[1], 0])[SCHEMES["106"].mirror]
+    eyes = np.linalg.norm(np.subtract(*points[[66, 79]]))
+    disagreement = float(np.linalg.norm(points - mirrored, axis=1).mean() / max(eyes, 1e-6))
+    return (points + mirrored) / 2, mesh, disagreement

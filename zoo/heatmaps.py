@@ -1,0 +1,53 @@
+"""The codec between points and heat maps: an unrounded log-Gaussian in, a local soft-argmax out.
+
+A map holds bounded logits in 0..6 (the network ends in ReLU6, which pins the int8 range); `LOGIT_SCALE` times the map are
+the logits of a soft-max over its cells. Grid coordinates are edge-based: a point at (x, y) of the crop lies at (x, y) / stride
+of the grid, and the centre of cell (i, j) is (i + 0.5, j + 0.5).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Soft-max logits per unit of map. With 6 x 2 = 12 between the highest and the lowest cell, a flat background of 1,024 cells
+# takes at most 0.6 % of the mass, and one int8 step changes a cell's probability by 4.7 %.
+LOGIT_SCALE = 2.0
+MAP_MAX = 6.0
+SIGMA_CELLS = 1.0
+# Half of the decoding window: 7 x 7 cells hold 99.9 % of a Gaussian of sigma 1.
+WINDOW_RADIUS = 3
+
+
+def encode(grid_points: np.ndarray, grid: int, sigma_cells: float = SIGMA_CELLS) -> np.ndarray:
+    """Returns the maps (grid, grid, K) float32 that a perfect network would give for points (K, 2) in grid coordinates.
+
+    The position is not rounded: the logits fall off with the square of the distance from the point itself, so that the
+    soft-max is a Gaussian of `sigma_cells`, down to the floor of 0.
+    """
+    grid_points = np.asarray(grid_points, np.float64)
+    centres = np.arange(grid) + 0.5
+    dx2 = (centres[None, :, None] - grid_points[:, 0]) ** 2
+    dy2 = (centres[:, None, None] - grid_points[:, 1]) ** 2
+    return np.maximum(0.0, MAP_MAX - (dx2 + dy2) / (2 * sigma_cells**2 * LOGIT_SCALE)).astype(np.float32)
+
+
+def decode(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns grid points (K, 2) float64 and scores (K,) float32 in 0..1 from maps (grid, grid, K).
+
+    A point is the expectation of the soft-max over the 7 x 7 cells round the highest one; its score is the share of the whole
+    map's soft-max that lies in that window: near 1 when the network is sure, low when its belief is spread. Within
+    3 cells of the border the window is cut and leans inward: see `tests/test_heatmaps.py` for by how much.
+    """
+    height, width, count = maps.shape
+    flat = np.ascontiguousarray(maps.reshape(height * width, count).T, np.float32)
+    peak = flat.argmax(1)
+    mass = np.exp(LOGIT_SCALE * (flat - flat[np.arange(count), peak][:, None]))
+    offsets = np.arange(-WINDOW_RADIUS, WINDOW_RADIUS + 1)
+    rows, columns = peak[:, None] // width + offsets, peak[:, None] % width + offsets
+    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
+    cells = np.clip(rows, 0, height - 1)[:, :, None] * width + np.clip(columns, 0, width - 1)[:, None, :]
+    window = np.take_along_axis(mass, cells.reshape(count, -1), 1).reshape(cells.shape).astype(np.float64) * inside
+    total = window.sum((1, 2))
+    x = (window.sum(1) * (columns + 0.5)).sum(1) / total
+    y = (window.sum(2) * (rows + 0.5)).sum(1) / total
+    return np.column_stack([x, y]), (total / mass.sum(1)).astype(np.float32)

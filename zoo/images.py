@@ -1,0 +1,195 @@
+"""Pictures in and out: any usual file or array becomes upright RGB uint8, or one line says why it cannot."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from zoo.errors import ZooError
+from zoo.files import write_whole
+
+MAX_MEGAPIXELS = 100
+
+# What a folder is searched for. A file named by the user is tried whatever its suffix.
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2", ".avif"})
+# Only formats that Pillow decodes itself: others, such as EPS, would start a program on an untrusted file.
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000", "AVIF")
+_READABLE = "JPEG, PNG, WebP, BMP, TIFF, GIF, PPM, JPEG 2000 and AVIF can be read"
+_WRITABLE = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF"}
+
+
+def read_image(path: str | os.PathLike) -> np.ndarray:
+    """Returns a picture as (H, W, 3) RGB uint8, turned upright by its EXIF tag, transparency laid over white.
+
+    The first frame of an animation is taken. 16-bit samples are scaled to 8 bits, not clipped.
+
+    Raises:
+      ZooError: the file is missing, empty, truncated, a folder, no picture, or larger than `MAX_MEGAPIXELS`; a picture
+        that large is refused by its header and never decoded.
+    """
+    # Pillow takes a tenth of a second to import, which `list` and `show` need not pay.
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    path = Path(path)
+    _check_file(path)
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns from 89 megapixels on and refuses from 179; the limit here lies between and is checked below.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            file = Image.open(path, formats=_FORMATS)
+    except Image.DecompressionBombError:
+        raise ZooError(f"{path} is larger than {2 * Image.MAX_IMAGE_PIXELS // 10**6} megapixels; {_LIMIT}") from None
+    except UnidentifiedImageError:
+        raise ZooError(f"{path} is not a picture, or its first bytes are damaged; {_READABLE}") from None
+    except OSError as error:
+        raise ZooError(f"cannot read {path}: {error.strerror or error}; {_READABLE}") from None
+    except Exception as error:
+        raise ZooError(f"{path} has a damaged header ({_one_line(error)}); {_READABLE}") from None
+    with file:
+        width, height = file.size
+        if width * height > MAX_MEGAPIXELS * 1_000_000:
+            raise ZooError(f"{path} has {width} x {height} = {width * height / 1e6:.0f} megapixels; {_LIMIT}")
+        try:
+            file.load()
+        except Exception as error:
+            raise ZooError(f"{path} is truncated or damaged after its header ({_one_line(error)}); save or copy it again") from None
+        try:
+            upright = ImageOps.exif_transpose(file)
+        except Exception:
+            upright = file
+        try:
+            return _to_rgb(upright, path)
+        except (ValueError, OSError) as error:
+            if isinstance(error, ZooError):
+                raise
+            raise ZooError(f"{path} has pixels of mode {upright.mode} ({_one_line(error)}); save it as RGB or greyscale") from None
+
+
+_LIMIT = f"at most {MAX_MEGAPIXELS} are possible: scale it down first"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise ZooError(f"{path} is a folder; a picture file is needed")
+    if not path.exists():
+        raise ZooError(f"there is no file {path}; give the path of a picture")
+    if not path.is_file():
+        raise ZooError(f"{path} is no regular file; give the path of a picture")
+    if path.stat().st_size == 0:
+        raise ZooError(f"{path} is empty (0 bytes); {_READABLE}")
+
+
+def _to_rgb(image, path: Path) -> np.ndarray:
+    """Returns a decoded Pillow image as (H, W, 3) uint8."""
+    if image.mode.startswith(("I", "F")):
+        return as_rgb(_eight_bits(np.asarray(image), path))
+    if image.has_transparency_data:
+        return as_rgb(np.asarray(image.convert("RGBA")))
+    return np.array(image.convert("RGB"))
+
+
+def _eight_bits(samples: np.ndarray, path: Path) -> np.ndarray:
+    """Returns samples of 16 bits (in whatever integer type) or floats from 0 to 1 as uint8."""
+    low, high = float(samples.min()), float(samples.max())
+    if samples.dtype.kind in "iu" and low >= 0 and high <= 65535:
+        return _from_uint16(samples)
+    if samples.dtype.kind == "f" and low >= 0 and high <= 1:
+        return np.rint(samples * 255).astype(np.uint8)
+    raise ZooError(f"{path} has samples from {low:g} to {high:g}; 8 bits, 16 bits, or floats from 0 to 1 are possible")
+
+
+def _from_uint16(samples: np.ndarray) -> np.ndarray:
+    return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def as_rgb(array: np.ndarray) -> np.ndarray:
+    """Returns a picture given as an array as (H, W, 3) RGB uint8; the same array if it is one already.
+
+    Args:
+      array: (H, W) or (H, W, 1) greyscale, (H, W, 2) with transparency, (H, W, 3) RGB or (H, W, 4) RGBA; uint8, or
+        uint16, which is scaled. Transparency is laid over white.
+
+    Raises:
+      ZooError: anything else, with the shape and type received.
+    """
+    possible = "uint8 or uint16 of shape (H, W, 3) RGB, (H, W, 4) RGBA or (H, W) greyscale is needed"
+    if isinstance(array, str | os.PathLike):
+        raise ZooError(f"received the path {os.fspath(array)!r} for a picture; read it first with zoo.images.read_image")
+    if not isinstance(array, np.ndarray):
+        raise ZooError(f"a picture must be a numpy array, received {type(array).__name__}; {possible}")
+    shape, channels = array.shape, array.shape[2] if array.ndim == 3 else 1
+    if array.ndim not in (2, 3) or channels not in (1, 2, 3, 4) or 0 in shape or array.dtype not in (np.uint8, np.uint16):
+        raise ZooError(f"a picture of shape {shape} and type {array.dtype} cannot be used; {possible}")
+    if array.dtype == np.uint16:
+        array = _from_uint16(array)
+    array = array.reshape(*shape[:2], channels)
+    colour, opacity = array, None
+    if channels in (2, 4):
+        colour, opacity = array[..., :-1], array[..., -1:].astype(np.uint32)
+    if opacity is not None and opacity.min() < 255:
+        colour = ((colour * opacity + 255 * (255 - opacity) + 127) // 255).astype(np.uint8)
+    if colour.shape[2] == 1:
+        colour = np.repeat(colour, 3, axis=2)
+    return np.ascontiguousarray(colour)
+
+
+def list_images(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[Path]:
+    """Returns the picture files among `paths`, each once: files as given, folders searched to their depth and sorted.
+
+    Within folders only the usual suffixes count (in upper or lower case) and hidden files and folders are passed over.
+
+    Raises:
+      ZooError: a path does not exist, or a folder holds no picture.
+    """
+    if isinstance(paths, str | os.PathLike):
+        paths = [paths]
+    found: dict[Path, None] = {}
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = sorted(file for file in path.rglob("*") if _is_listed(file, path))
+            if not inside:
+                raise ZooError(f"the folder {path} holds no picture; files that end in {', '.join(sorted(SUFFIXES))} are looked for")
+            found.update(dict.fromkeys(inside))
+        elif path.exists():
+            found[path] = None
+        else:
+            raise ZooError(f"there is no file or folder {path}")
+    return list(found)
+
+
+def _is_listed(file: Path, folder: Path) -> bool:
+    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+    return file.suffix.lower() in SUFFIXES and not hidden and file.is_file()
+
+
+def write_image(path: str | os.PathLike, image: np.ndarray) -> Path:
+    """Writes (H, W, 3) RGB uint8 in the format of the path's suffix, whole or not at all; returns the path.
+
+    Raises:
+      ZooError: the suffix is of no format that can be written, or the disk refuses.
+    """
+    from PIL import Image
+
+    path = Path(path)
+    try:
+        kind = _WRITABLE[path.suffix.lower()]
+    except KeyError:
+        raise ZooError(f"cannot write a picture named {path.name!r}; possible suffixes: {', '.join(_WRITABLE)}") from None
+    buffer = BytesIO()
+    options = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {"quality": 95} if kind == "WEBP" else {}
+    try:
+        Image.fromarray(as_rgb(image)).save(buffer, kind, **options)
+    except (OSError, ValueError) as error:  # such as WebP's limit of 16383 px
+        if isinstance(error, ZooError):
+            raise
+        raise ZooError(f"a picture of {image.shape[1]} x {image.shape[0]} px cannot be written as {kind} ({_one_line(error)})") from None
+    return write_whole(path, buffer.getvalue())

@@ -1,0 +1,128 @@
+"""A picture in, landmarks out: align, crop, run, decode, put back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from zoo.alignment import DETECTOR_TEMPLATE, LABEL_TEMPLATE, Alignment, check_inside
+from zoo.cards import published, weights_folder
+from zoo.errors import ZooError, unknown
+from zoo.heatmaps import decode
+from zoo.images import as_rgb
+from zoo.variants import VARIANTS, get, split_tag
+
+PRECISIONS = ("int8", "float32")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One face.
+
+    Attributes:
+      points: (106, 2) float64 image points (x, y), edge-based: the centre of the top left pixel is (0.5, 0.5).
+      scores: (106,) float32 in 0..1, how much of each heat map agrees with its point.
+      five: the naive points, (5, 2) or (4, 2), by which the face was aligned.
+      box: (x0, y0, x1, y1) of the detector in image pixels, or None when the five points were given.
+    """
+
+    points: np.ndarray
+    scores: np.ndarray
+    five: np.ndarray
+    box: tuple[float, float, float, float] | None = None
+
+    @property
+    def score(self) -> float:
+        """The mean of the points' scores."""
+        return float(self.scores.mean())
+
+
+class Landmarker:
+    """Finds landmarks with one network; safe to share between threads if `forward` is."""
+
+    def __init__(self, forward: Callable[[np.ndarray], np.ndarray], size: int, name: str = ""):
+        """Makes a landmarker of any network.
+
+        Args:
+          forward: takes a crop (size, size, 3) uint8 RGB to heat maps (grid, grid, 106) float32 as `zoo.heatmaps` reads them.
+          size: side of the crop in pixels.
+          name: what to call it.
+        """
+        self.forward, self.size, self.name = forward, size, name
+
+    def __call__(self, image: np.ndarray, five: np.ndarray) -> Prediction:
+        """Returns the landmarks of the face that the five points mark.
+
+        Args:
+          image: (H, W, 3) uint8 RGB; grey, RGBA and 16-bit pictures are converted.
+          five: (5, 2) left eye, right eye, nose tip, left and right mouth corner in image pixels, left as seen; or (4, 2)
+            with the mouth's centre.
+
+        Raises:
+          ZooError: the picture or the points cannot be used.
+        """
+        return self._find(as_rgb(image), np.asarray(five), LABEL_TEMPLATE, None)
+
+    def detect(self, image: np.ndarray, *, range: str = "both", min_score: float = 0.5) -> list[Prediction]:
+        """Finds the faces with MediaPipe's detector, then the landmarks of each; the largest face comes first.
+
+        Args:
+          image: (H, W, 3) uint8 RGB; grey, RGBA and 16-bit pictures are converted.
+          range: "short" (faces near the camera), "full" or "both".
+          min_score: the detector's own score below which a face is left out.
+        """
+        from zoo.detector import detect_faces
+
+        image = as_rgb(image)
+        return [self._find(image, face.points, DETECTOR_TEMPLATE, face.box) for face in detect_faces(image, range, min_score)]
+
+    def _find(self, image: np.ndarray, five: np.ndarray, template: np.ndarray, box: tuple | None) -> Prediction:
+        alignment = Alignment.from_five(five, self.size, template)
+        check_inside(five, image.shape)
+        maps = self.forward(alignment.crop(image))
+        grid_points, scores = decode(maps)
+        crop_points = grid_points * (self.size / maps.shape[1])
+        return Prediction(alignment.to_image(crop_points), scores, five, box)
+
+
+def names(weights: bool = False) -> list[str]:
+    """Returns the names of all variants, or with `weights` those of all published weights, as `variant.tag`."""
+    return published() if weights else [spec.name for spec in VARIANTS]
+
+
+def load(
+    name: str | os.PathLike, precision: str = "int8", *, threads: int = 1, runtime: str = "ai-edge-litert", xnnpack: bool = True
+) -> Landmarker:
+    """Returns a landmarker on published weights or on a file of one's own; imports no TensorFlow.
+
+    Args:
+      name: `variant`, `variant.tag`, or the path of a `.tflite` file.
+      precision: "int8" or "float32", of published weights.
+      threads: of the interpreter.
+      runtime: "ai-edge-litert" or "tflite-runtime".
+      xnnpack: whether the XNNPACK delegate runs the graph.
+
+    Raises:
+      ZooError: there is no such variant, tag, precision or file, or the file is not one of ours.
+    """
+    from tflite.runtime import open_model
+
+    size = None
+    if str(name).endswith(".tflite"):
+        path = Path(name)
+        if not path.is_file():
+            raise ZooError(f"there is no file {str(name)!r}")
+    else:
+        base, tag = split_tag(str(name))
+        if precision not in PRECISIONS:
+            raise unknown("precision", precision, PRECISIONS)
+        name, size = f"{base}.{tag}", get(base).size
+        path = weights_folder(name) / f"{precision}.tflite"
+        if not path.is_file():
+            raise ZooError(f"no {precision} weights are published for {name}; published: {', '.join(published()) or 'none'}")
+    model = open_model(path, threads=threads, runtime=runtime, xnnpack=xnnpack, expected_size=size)
+    return Landmarker(model.forward, model.input_size, str(name))

@@ -1,0 +1,98 @@
+"""Weights as plain arrays keyed `layer/variable`: they move between namespaces, files and frameworks without pickles."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo.cards import weights_folder
+from zoo.errors import ZooError
+from zoo.variants import get, split_tag
+
+
+def _key(layer: Any, variable: Any) -> str:
+    name = variable.name.split("/")[-1].removesuffix(":0")
+    return f"{layer.name}/{'kernel' if name == 'depthwise_kernel' else name}"
+
+
+def _variables(model: Any) -> dict[str, Any]:
+    return {_key(layer, variable): variable for layer in model.layers for variable in layer.weights}
+
+
+def to_arrays(model: Any) -> dict[str, np.ndarray]:
+    """Returns the model's weights as float32 arrays keyed `layer/variable`, alike for Keras 3 and tf_keras."""
+    return {key: np.asarray(variable, np.float32) for key, variable in _variables(model).items()}
+
+
+def from_arrays(model: Any, arrays: dict[str, np.ndarray], *, partial: bool = False) -> int:
+    """Sets the model's weights from arrays keyed `layer/variable`; returns how many variables were set.
+
+    Args:
+      partial: take what fits in name and shape and leave the rest as it is.
+
+    Raises:
+      ZooError: unless `partial`, when the names or shapes are not exactly the model's.
+    """
+    variables = _variables(model)
+    fitting = {key: variable for key, variable in variables.items() if key in arrays and arrays[key].shape == tuple(variable.shape)}
+    if not partial and (len(fitting) != len(variables) or len(arrays) != len(variables)):
+        odd = sorted(set(variables) - set(fitting)) or sorted(set(arrays) - set(variables))
+        raise ZooError(f"weights do not fit {model.name}: {len(fitting)} of {len(variables)} variables match, {odd[0]!r} does not")
+    for key, variable in fitting.items():
+        variable.assign(arrays[key])
+    return len(fitting)
+
+
+def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Returns the arrays of a weights file (.npz); a ZooError says what is wrong with it."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: archive[key].astype(np.float32) for key in archive.files}
+    except (OSError, ValueError, EOFError) as error:
+        raise ZooError(f"cannot read weights from {path}: {error}") from error
+
+
+def read_backbone(model: Any, weights: str) -> int:
+    """Starts the backbone from ImageNet; returns how many variables were set.
+
+    Args:
+      model: a built variant.
+      weights: "imagenet" (downloaded by keras.applications, needs a network) or a local .npz of the same layer names.
+    """
+    if weights != "imagenet":
+        arrays = read_arrays(weights)
+    else:
+        import keras
+
+        alpha = next(a for a, c in ((0.35, 112), (0.5, 160), (1.0, 320)) if model.get_layer("block_16_project").filters == c)
+        try:
+            arrays = to_arrays(keras.applications.MobileNetV2(alpha=alpha, include_top=False, weights="imagenet", input_shape=(128, 128, 3)))
+        except Exception as error:
+            raise ZooError(f"ImageNet weights could not be downloaded ({error}); give a local .npz instead") from error
+    count = from_arrays(model, arrays, partial=True)
+    if not count:
+        raise ZooError(f"{weights} holds no variable of {model.name}: it is for another alpha or another network")
+    return count
+
+
+def load(name: str, keras: Any | None = None) -> Any:
+    """Returns the published float network `name` (`variant[.tag]`), trained, in Keras 3 or the namespace given."""
+    if keras is None:
+        import keras
+    base, tag = split_tag(name)
+    path = Path(weights_folder(f"{base}.{tag}")) / "float.npz"
+    if not path.is_file():
+        raise ZooError(f"no float weights are published for {base}.{tag}")
+    model = build_for(base, keras)
+    from_arrays(model, read_arrays(path))
+    return model
+
+
+def build_for(name: str, keras: Any) -> Any:
+    """Returns the untrained network of the variant called `name`."""
+    from zoo.nets.build import build
+
+    return build(get(name), keras)

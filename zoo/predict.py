@@ -1,0 +1,206 @@
+"""Landmarks for files and folders of pictures: overlays on disk, figures as rows, and a reason for every picture that failed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from zoo.errors import ZooError
+from zoo.images import list_images, read_image, write_image
+from zoo.landmarker import Landmarker, Prediction
+from zoo.overlay import draw_points
+from zoo.schemes import get_scheme, to_scheme
+
+CONVENTION = "(x, y) in pixels of the upright picture, edge-based: the centre of the top left pixel is (0.5, 0.5)"
+# Decimal places of printed pixels and scores; a hundredth of a pixel is far below the networks' error.
+PIXEL_PLACES, SCORE_PLACES = 2, 3
+_KEPT_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one picture.
+
+    Attributes:
+      path: as it was given, or found in a folder that was given.
+      faces: the largest first; empty if there is none or the picture failed.
+      size: (width, height) of the upright picture, or None if it could not be read.
+      overlay: the drawing, if one was written.
+      duration_ms: detection and landmarks together, without reading and writing.
+      reason: why it failed, or None.
+    """
+
+    path: Path
+    faces: tuple[Prediction, ...] = ()
+    size: tuple[int, int] | None = None
+    overlay: Path | None = None
+    duration_ms: float = 0.0
+    reason: str | None = None
+
+
+def collect(paths: Iterable[str | os.PathLike], out: Path | None) -> tuple[list[Path], list[Result]]:
+    """Returns the pictures among files and folders, and a failed result for each path that gives none.
+
+    Overlays that an earlier run left in `out` are not taken for pictures when `out` lies within a folder that is searched.
+    """
+    images: dict[Path, None] = {}
+    failed = []
+    for path in map(Path, paths):
+        try:
+            found = list_images([path])
+        except ZooError as error:
+            failed.append(Result(path, reason=str(error)))
+            continue
+        if out is not None and path.is_dir() and path.resolve() in out.resolve().parents:
+            found = [image for image in found if out.resolve() not in image.resolve().parents]
+        images.update(dict.fromkeys(found))
+    return list(images), failed
+
+
+def overlay_paths(images: Sequence[Path], out: Path) -> dict[Path, Path]:
+    """Returns where each picture's overlay goes: under `out` as the pictures lie under their common folder, each name once.
+
+    Raises:
+      ZooError: an overlay would replace one of the pictures.
+    """
+    if not images:
+        return {}
+    sources = {image: Path(os.path.abspath(image)) for image in images}
+    common = os.path.commonpath([source.parent for source in sources.values()])
+    targets: dict[Path, Path] = {}
+    taken: set[str] = set()
+    for image, source in sources.items():
+        name = source.name if source.suffix.lower() in _KEPT_SUFFIXES else f"{source.name}.png"
+        wanted = out / source.relative_to(common).parent / name
+        target, number = wanted, 2
+        # Compared without case, since some disks hold A.jpg and a.jpg to be one file.
+        while str(target).casefold() in taken:
+            target, number = wanted.with_stem(f"{wanted.stem}-{number}"), number + 1
+        taken.add(str(target).casefold())
+        targets[image] = target
+    pictures = {source.resolve() for source in sources.values()}
+    for target in targets.values():
+        if target.resolve() in pictures:
+            raise ZooError(f"the overlay {target} would replace a picture of that name; give another folder to --out")
+    return targets
+
+
+def predict(
+    images: Sequence[Path], find: Landmarker, out: Path | None, *, scheme: str = "106", range: str = "both", min_score: float = 0.5
+) -> Iterator[Result]:
+    """Yields the result of every picture in turn; one that cannot be used does not stop the rest.
+
+    Args:
+      images: files, as `collect` returns them.
+      find: the landmarker; the pictures' faces come from its `detect`.
+      out: the folder for overlays, or None to write none.
+      scheme: the points that overlays show.
+      range: the detector's, see `detect_faces`.
+      min_score: the detector's, see `detect_faces`.
+
+    Raises:
+      ZooError: the scheme is unknown, or an overlay would replace a picture; before the first result.
+    """
+    get_scheme(scheme)
+    targets = overlay_paths(images, out) if out is not None else {}
+    return (_predict_one(path, find, targets.get(path), scheme, range, min_score) for path in images)
+
+
+def _predict_one(path: Path, find: Landmarker, target: Path | None, scheme: str, range: str, min_score: float) -> Result:
+    size = None
+    try:
+        image = read_image(path)
+        size = (image.shape[1], image.shape[0])
+        start = time.perf_counter()
+        faces = tuple(find.detect(image, range=range, min_score=min_score))
+        duration_ms = 1000 * (time.perf_counter() - start)
+        if target is not None:
+            if faces:
+                chosen = [face_points(face, scheme) for face in faces]
+                image = draw_points(image, np.stack([points for points, _ in chosen]), np.stack([scores for _, scores in chosen]), scheme)
+            write_image(target, image)
+        return Result(path, faces, size, target, duration_ms)
+    except (ZooError, cv2.error, MemoryError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return Result(path, size=size, reason=reason)
+
+
+def face_points(face: Prediction, scheme: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a face's points (N, 2) and scores (N,) in the order of `scheme`."""
+    return to_scheme(face.points, scheme), to_scheme(np.asarray(face.scores)[:, None], scheme)[:, 0]
+
+
+def table_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
+    """Returns a row per picture for the terminal."""
+    rows = []
+    for result in results:
+        scores = [face.score for face in result.faces]
+        faces = "failed" if result.reason else len(scores) or "no face found"
+        row = {"picture": str(result.path), "faces": faces, "mean score": round(float(np.mean(scores)), SCORE_PLACES) if scores else None}
+        row |= {
+            "ms": round(result.duration_ms, 1) if not result.reason else None,
+            "overlay": str(result.overlay) if result.overlay else None,
+        }
+        rows.append(row)
+    return rows
+
+
+def as_json(results: Iterable[Result], scheme: str, **about: Any) -> dict[str, Any]:
+    """Returns all results as one value for JSON; `about` (such as the variant's name) goes before them."""
+    layout = get_scheme(scheme)
+    pictures, failed = [], []
+    for result in results:
+        if result.reason:
+            failed.append({"picture": str(result.path), "reason": result.reason})
+            continue
+        width, height = result.size
+        overlay = str(result.overlay) if result.overlay else None
+        faces = [_face_json(face, scheme) for face in result.faces]
+        pictures.append({"picture": str(result.path), "width": width, "height": height, "overlay": overlay, "faces": faces})
+    return {**about, "coordinates": CONVENTION, "scheme": layout.name, "names": list(layout.names), "pictures": pictures, "failed": failed}
+
+
+def _face_json(face: Prediction, scheme: str) -> dict[str, Any]:
+    points, scores = face_points(face, scheme)
+    box = None if face.box is None else _pixels(face.box)
+    rounded = np.asarray(scores, np.float64).round(SCORE_PLACES).tolist()
+    return {"box": box, "score": round(face.score, SCORE_PLACES), "points": _pixels(points), "scores": rounded}
+
+
+def _pixels(values: Any) -> list:
+    return np.asarray(values, np.float64).round(PIXEL_PLACES).tolist()
+
+
+def as_csv(results: Iterable[Result], scheme: str) -> str:
+    """Returns CSV with a row per point; a picture without a face has one row with the rest empty, one that failed has none."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = ["picture", "face", "face_score", "box_x0", "box_y0", "box_x1", "box_y1", "point", "name", "x", "y", "score"]
+    writer.writerow(columns)
+    names = get_scheme(scheme).names
+    for result in results:
+        if not result.reason and not result.faces:
+            writer.writerow([result.path, *[""] * (len(columns) - 1)])
+        for number, face in enumerate(result.faces):
+            record = _face_json(face, scheme)
+            head = [result.path, number, record["score"], *(record["box"] or [""] * 4)]
+            for index, (name, (x, y), score) in enumerate(zip(names, record["points"], record["scores"], strict=True)):
+                writer.writerow([*head, index, name, x, y, score])
+    return text.getvalue()
+
+
+def summary(results: Sequence[Result]) -> str:
+    """Returns one line that counts pictures, faces, pictures without a face, and failures."""
+    failed = sum(result.reason is not None for result in results)
+    empty = sum(result.reason is None and not result.faces for result in results)
+    faces = sum(len(result.faces) for result in results)
+    return f"{len(results)} picture{'s' * (len(results) != 1)}: {faces} face{'s' * (faces != 1)}, {empty} without a face, {failed} failed"

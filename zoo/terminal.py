@@ -1,0 +1,65 @@
+"""What every command shares: one table, JSON for programs, one line for a user's error."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from zoo.errors import ZooError
+
+
+def format_table(rows: Iterable[dict[str, Any]], columns: Sequence[str] | None = None) -> str:
+    """Returns `rows` as aligned text: one column per key, numbers to the right, None as a dash."""
+    rows = list(rows)
+    if not rows:
+        return "(nothing)"
+    columns = list(columns or rows[0])
+    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+    numeric = [all(isinstance(row.get(column), int | float) or row.get(column) is None for row in rows) for column in columns]
+    widths = [max(len(column), *(len(line[i]) for line in cells)) for i, column in enumerate(columns)]
+    lines = [[c for c in columns], *cells]
+    return "\n".join(
+        "  ".join(text.rjust(w) if right else text.ljust(w) for text, w, right in zip(line, widths, numeric, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+def show(rows: Sequence[dict[str, Any]], as_json: bool = False, columns: Sequence[str] | None = None) -> None:
+    """Prints rows as one table, or as JSON."""
+    print(json.dumps(rows, indent=2, ensure_ascii=False) if as_json else format_table(rows, columns), flush=True)
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def run(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> int:
+    """Runs a command line's `main`; a ZooError ends in one line on stderr and status 1, Ctrl-C and SIGTERM in 130."""
+    # Both signals unwind the stack, so that long work can leave a checkpoint, also where a shell started it in the background.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        return main(argv) or 0
+    except ZooError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
