@@ -202,7 +202,7 @@ def test_a_missing_mediapipe_is_said_in_one_line(monkeypatch):
     monkeypatch.setattr(detector, "find_spec", lambda name: None)
     detector._open.cache_clear()
     try:
-        with pytest.raises(ZooError, match="mediapipe.*five points"):
+        with pytest.raises(ZooError, match=r"mediapipe.*five points"):
             detect_faces(np.zeros((9, 9, 3), np.uint8))
     finally:
         detector._open.cache_clear()

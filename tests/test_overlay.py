@@ -77,7 +77,7 @@ def test_scores_colour_the_points_from_red_to_green():
 def test_several_faces_and_indices():
     image = np.full((300, 600, 3), 60, np.uint8)
     left = spread_points("68", 250)
-    both = draw_points(image, np.stack([left, left + [300, 0]]), np.ones((2, 68)), scheme="68")
+    both = draw_points(image, np.stack([left, left + np.array([300, 0])]), np.ones((2, 68)), scheme="68")
     np.testing.assert_array_equal(both[:, 300:580], both[:, :280])
     plain, numbered = draw_points(image, left, scheme="68"), draw_points(image, left, scheme="68", indices=True)
     assert (plain != numbered).any()

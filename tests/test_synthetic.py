@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from training.synthetic import draw_face, draw_head, draw_scene, synthetic_faces
-from training.synthetic_paint import sample_look
-from training.synthetic_shape import FaceShape, Pose, flat_points, project_points, sample_shape
+from training.synthetic_look import sample_look, sample_shape
+from training.synthetic_shape import FaceShape, Pose, flat_points, project_points
 from zoo.schemes import get_scheme
 
 TRUTH_PX = 0.05  # the promise of the drawing: it is used to measure sub-pixel decoders

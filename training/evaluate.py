@@ -93,7 +93,7 @@ def main(args: argparse.Namespace) -> int:
                 [result.model, result.source, *row] for row in zip(result.pictures, result.core12, result.nme, result.box, strict=True)
             )
         write_whole(args.csv, text.getvalue())
-    terminal.show([{key: value for key, value in result.row().items()} for result in results], args.json)
+    terminal.show([result.row() for result in results], args.json)
     return 0
 
 

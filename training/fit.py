@@ -11,6 +11,7 @@ from typing import Any
 
 from training import runs
 from training.configuration import Configuration
+from training.provenance import check_tag
 from zoo.errors import ZooError
 from zoo.variants import TAGS, get, split_tag
 
@@ -78,6 +79,7 @@ def fit(configuration: Configuration, folder: Path, *, resume: bool = False, sto
     from training.packs import prepare
     from zoo.nets import build, to_arrays
 
+    check_tag(configuration.sources, configuration.tag)
     packs = [prepare(name) for name, _ in configuration.sources]
     keras.utils.set_random_seed(configuration.seed)
     model = build(get(configuration.variant), keras)

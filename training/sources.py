@@ -19,6 +19,7 @@ _WEBMORPH_TO_106 = {
     66: 18, 70: 22, 75: 23, 79: 27, 84: 87, **{85 + i: 88 + i for i in range(5)}, 90: 93, **{91 + i: 108 - i for i in range(5)},
     16: 129, 60: 55, 104: 0, 105: 1, 74: 0, 83: 1,
 }  # fmt: skip
+_SPLITS = {"", "train", "val", "test"}
 # Templates with pixel centres on integers become edge-based by this shift.
 _HALF_PIXEL = 0.5
 
@@ -111,10 +112,11 @@ def from_webmorph_189(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def group_of(name: str) -> str:
     """Returns the person or photograph a picture's name stands for.
 
-    `smile_001_08.jpg` and `london_001_03.jpg` are one person; `NAME_k.jpg` is face or frame k of NAME; any other name stands alone.
+    `smile_001_08.jpg` and `london_001_03.jpg` are one person; `NAME_k.jpg` is face or frame k of NAME (unless NAME is a split);
+    any other name stands alone.
     """
     stem = Path(name).stem
     head, _, tail = stem.rpartition("_")
     if head.startswith(("smile_", "london_")):
         return "london_" + head.split("_")[1]
-    return head if head and tail.isdigit() and len(tail) <= 3 else stem
+    return head if head not in _SPLITS and tail.isdigit() and len(tail) <= 3 else stem

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from training.synthetic_look import Look, sample_look, sample_shape
 from training.synthetic_mesh import build_mesh, wear_glasses
-from training.synthetic_paint import Look, paint_face, sample_look
-from training.synthetic_shape import FaceShape, Pose, project_points, sample_shape
+from training.synthetic_paint import paint_face
+from training.synthetic_shape import FaceShape, Pose, project_points
 
-_DETAIL = 1.8  # texture pixels for a pixel of the picture at the middle of the face
+_DETAIL = 1.65  # texture pixels for a pixel of the picture at the middle of the face
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ def draw_head(
 
 def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     """Returns a float32 RGB picture of gradients, blobs, stripes or noise."""
+
     def shade() -> np.ndarray:
         grey = rng.uniform(15, 235)
         return np.clip(grey + rng.normal(0, 32, 3), 0, 255).astype(np.float32)
@@ -104,7 +106,7 @@ def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray
     first, second = shade(), shade()
     y, x = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None]
     bearing = rng.uniform(0, 2 * np.pi)
-    along = ((x / width - 0.5) * np.float32(np.cos(bearing)) + (y / height - 0.5) * np.float32(np.sin(bearing)) + 0.5)
+    along = (x / width - 0.5) * np.float32(np.cos(bearing)) + (y / height - 0.5) * np.float32(np.sin(bearing)) + 0.5
     image = cv2.merge([a + (b - a) * along for a, b in zip(first, second, strict=True)])
     kind = rng.integers(5)
     if kind == 1:
@@ -125,19 +127,16 @@ def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray
             a, b = rng.integers(-20, (width, height)), rng.integers(10, (width // 2, height))
             cv2.rectangle(image, a.tolist(), (a + b).tolist(), shade().tolist(), -1)
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(1, 5))
-    return np.clip(image, 0, 255)
+    return np.clip(image, 0, 255, out=image)
 
 
 def _photograph(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Returns the picture (uint8) as a camera would give it: exposure, a touch of blur, grain."""
-    image = image * np.float32(rng.uniform(0.85, 1.1)) + np.float32(rng.uniform(-6, 10))
+    image = cv2.addWeighted(image, rng.uniform(0.85, 1.1), image, 0, rng.uniform(-6, 10))
     if rng.random() < 0.5:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.9))
-    strength = rng.uniform(0, 4.5)
-    grain = np.empty(image.shape[:2], np.float32)
-    cv2.setRNGSeed(int(rng.integers(1 << 30)))
-    cv2.randn(grain, 0, strength)
-    return np.clip(image + cv2.merge([grain, grain, grain]) + 0.5, 0, 255).astype(np.uint8)
+    grain = rng.standard_normal(image.shape[:2], np.float32) * np.float32(rng.uniform(0, 4.5))
+    return cv2.add(image, cv2.merge([grain, grain, grain]), dtype=cv2.CV_8U)
 
 
 # ---- pose -----------------------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from training.synthetic_paint import Canvas, Look, hair_edge
+from training.synthetic_look import Look, hair_edge
+from training.synthetic_paint import Canvas
 from training.synthetic_shape import TURNS, FaceShape, Pose, head_mesh, row_heights, smooth_step, surface, unit_normals
 
 _FINE = 2  # super-sampling
@@ -51,7 +52,9 @@ class Shot:
         x0, y0, x1, y1 = self.box
         colour = cv2.resize(cv2.bitwise_and(self.colour, self.colour, mask=self.mask), (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
         behind = 1 - self.reduced_mask()
-        image[y0:y1, x0:x1] = image[y0:y1, x0:x1] * cv2.merge([behind, behind, behind]) + colour
+        part = image[y0:y1, x0:x1]
+        part *= cv2.merge([behind, behind, behind])
+        part += colour
 
     def visible(self, points: np.ndarray) -> np.ndarray:
         """Returns which points (N, 3) (image pixels and depth) are seen: (N,) bool."""
@@ -112,19 +115,24 @@ class Mesh:
         for triangle, name in zip(fixed[drawn], (drawn + 1).tolist(), strict=True):
             cv2.fillConvexPoly(ids, triangle, name, shift=_SHIFT)
         empty = np.zeros((1, 3), np.float32)
-        planes = np.stack([np.concatenate([empty, part.astype(np.float32)]) for part in (slope_x, slope_y, constant)], -1)  # (T+1, uvd, xyc)
+        # Texture and depth as functions of the pixel: (triangles + 1, of u v depth, along x y and constant).
+        planes = np.stack([np.concatenate([empty, part.astype(np.float32)]) for part in (slope_x, slope_y, constant)], -1)
         self._trim(ids, corners)
         grid_x = np.arange(ids.shape[1], dtype=np.float32)
         grid_y = np.arange(ids.shape[0], dtype=np.float32)[:, None]
-        flat = ids.ravel().astype(np.intp)
-        maps = []
-        for along_x, along_y, constant in planes[:, :2].transpose(1, 2, 0):
-            value = np.take(along_x, flat).reshape(ids.shape) * grid_x
-            value += np.take(along_y, flat).reshape(ids.shape) * grid_y
-            value += np.take(constant, flat).reshape(ids.shape)
-            maps.append(value)
+        index = ids.astype(np.intp)
+        maps = np.empty((2, *ids.shape), np.float32)
+        spare = np.empty(ids.shape, np.float32)  # fresh memory for every step would cost more than the sums
+        for value, (along_x, along_y, constant) in zip(maps, planes[:, :2].transpose(1, 2, 0).copy(), strict=True):
+            along_x.take(index, out=value, mode="clip")
+            value *= grid_x
+            along_y.take(index, out=spare, mode="clip")
+            spare *= grid_y
+            value += spare
+            constant.take(index, out=spare, mode="clip")
+            value += spare
         colour = cv2.remap(self.texture, maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        mask = (ids > 0).view(np.uint8) * np.uint8(255)
+        mask = cv2.compare(ids, 0, cv2.CMP_GT)
         return Shot(box, colour, mask, ids, planes[:, 2], self.first_hair + 1)
 
     def _trim(self, ids: np.ndarray, corners: np.ndarray) -> None:
@@ -183,7 +191,7 @@ def _join(parts: list[_Part], first_hair: int) -> Mesh:
     tops = np.cumsum([0] + [len(texture) for texture in padded])
     return Mesh(
         vertices,
-        np.concatenate([part.texels.reshape(-1, 2) + (0, top) for part, top in zip(parts, tops, strict=False)]),
+        np.concatenate([part.texels.reshape(-1, 2) + np.array([0, top]) for part, top in zip(parts, tops, strict=False)]),
         np.concatenate([part.triangles + start for part, start in zip(parts, starts, strict=False)]),
         np.repeat([part.order_mm for part in parts], counts),
         np.repeat([part.culled for part in parts], counts),
@@ -251,7 +259,16 @@ def _body(shape: FaceShape, look: Look, pose: Pose, rng: np.random.Generator) ->
     cloth = rng.uniform(25, 215) + rng.normal(0, 38, 3)
     drop = rng.uniform(0.7, 1.3)
     low = rng.uniform(4, 34)  # how deep the collar is cut in front
-    rings = [(thick + 5, 52, 0), (thick + 12, 60, 4), (115, 66, 18), (158, 76, 36), (186, 84, 62), (196, 92, 110), (200, 96, 260), (200, 96, 600)]
+    rings = [
+        (thick + 5, 52, 0),
+        (thick + 12, 60, 4),
+        (115, 66, 18),
+        (158, 76, 36),
+        (186, 84, 62),
+        (196, 92, 110),
+        (200, 96, 260),
+        (200, 96, 600),
+    ]
     scale = rng.uniform(0.9, 1.08)
     torso = np.stack(
         [
@@ -275,7 +292,7 @@ def _hair(shape: FaceShape, look: Look, pose: Pose, columns: int, rng: np.random
     rows = columns // 4
     normal = unit_normals(shell) @ pose.rotation.T
     lit = look.ambient + (1.1 - look.ambient) * np.clip((normal @ look.light + 0.3) / 1.3, 0, 1)
-    half = look.light + (0, 0, 1)
+    half = look.light + np.array([0, 0, 1])
     shine = np.clip(normal @ (half / np.linalg.norm(half)), 0, 1) ** 10
     maps = cv2.resize(np.stack([lit * (1 - 0.3 * share**3), shine], -1).astype(np.float32), (columns, rows), interpolation=cv2.INTER_LINEAR)
     strands = rng.normal(0, 0.9, (5, columns // 2)).astype(np.float32)

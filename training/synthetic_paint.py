@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 
+from training.synthetic_look import Look, hair_edge
 from training.synthetic_shape import (
     TURNS,
     FaceShape,
@@ -24,81 +23,10 @@ from training.synthetic_shape import (
 
 _FINE = 3  # super-sampling of a painted outline
 _SHIFT = 6  # fractional bits of cv2's coordinates
-_COARSE = 5  # texture pixels a cell of smooth shading
+_COARSE = 6  # texture pixels a cell of smooth shading
 _FULL_TURN = 1.66  # radians painted at full detail; the back of the head is squeezed
 _BROW_HAIRS = ((0, 0.6), (0.4, 1))  # from and to, as shares of the way across the brow
-_SKINS = np.array(
-    [(240, 206, 184), (232, 190, 160), (220, 168, 130), (200, 142, 104), (164, 110, 78), (124, 82, 58), (90, 60, 45)], np.float64
-)
-_HAIRS = np.array([(24, 20, 20), (44, 30, 24), (78, 52, 34), (120, 80, 46), (186, 146, 90), (150, 62, 34), (150, 148, 146), (222, 218, 212)])
-_CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 37)[:-1]), np.sin(np.linspace(0, 2 * np.pi, 37)[:-1])], -1)
-HAIR_STYLES = ("bald", "buzz", "short", "bob", "long")
-_IRISES = np.array([(52, 32, 20), (84, 52, 28), (112, 84, 44), (92, 108, 62), (84, 120, 148), (120, 132, 140)])
-
-
-@dataclass(frozen=True)
-class Look:
-    """Colours (3,) are RGB 0 to 255, lengths millimetres, shares 0 to 1.
-
-    Attributes:
-      light: unit vector (3,) towards the lamp, in the viewer's frame.
-      ambient: share of the light that comes from everywhere.
-      warmth: colour factors of the lamp.
-      hair_style: one of HAIR_STYLES.
-      hairline, hair_volume, parting: height of the hairline, thickness of the hair, tilt of the fringe.
-      beard, moustache: how dense they are.
-      make_up: strength of lash lines, eye shadow and blush.
-    """
-
-    skin: np.ndarray
-    lip: np.ndarray
-    iris: np.ndarray
-    hair: np.ndarray
-    brow: np.ndarray
-    light: np.ndarray
-    ambient: float = 0.45
-    warmth: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    gloss: float = 0.15
-    hair_style: str = "short"
-    hairline: float = -64.0
-    hair_volume: float = 9.0
-    parting: float = 0.0
-    beard: float = 0.0
-    moustache: float = 0.0
-    make_up: float = 0.0
-    age: float = 0.0
-    freckles: float = 0.0
-    catchlight: float = 0.9
-    pupil: tuple[float, float, float] = (10.0, 8.0, 8.0)
-
-
-def sample_look(rng: np.random.Generator) -> Look:
-    """Returns random colours, light and hair."""
-    tone = rng.uniform(0, len(_SKINS) - 1)
-    skin = np.array([np.interp(tone, range(len(_SKINS)), _SKINS[:, i]) for i in range(3)]) * rng.uniform(0.95, 1.03, 3)
-    hair = _HAIRS[rng.choice(len(_HAIRS), p=[0.3, 0.22, 0.16, 0.1, 0.08, 0.05, 0.06, 0.03])] * rng.uniform(0.85, 1.15) * rng.uniform(0.96, 1.04, 3)
-    iris = _IRISES[rng.integers(0, 2) if tone > 3 else rng.integers(len(_IRISES))] * rng.uniform(0.85, 1.15)
-    manly = rng.random() < 0.5
-    lip = skin * (0.86, 0.66, 0.66) + (8, 0, 2)
-    make_up = 0.0 if manly else rng.uniform(0, 1)
-    if make_up > 0.4:
-        stick = np.array([(190, 40, 60), (205, 90, 100), (150, 40, 70), (190, 84, 74)])[rng.integers(4)]
-        lip = lip + (stick - lip) * rng.uniform(0.3, 0.8)
-    azimuth, height = np.deg2rad(rng.uniform(-65, 65)), np.deg2rad(rng.uniform(0, 55))
-    light = np.array([np.sin(azimuth) * np.cos(height), -np.sin(height), np.cos(azimuth) * np.cos(height)])
-    bearded = manly and rng.random() < 0.45
-    beard = rng.uniform(0.15, 0.95) if bearded else 0.0
-    weights = [0.12, 0.22, 0.54, 0.06, 0.06] if manly else [0.01, 0.04, 0.2, 0.3, 0.45]
-    return Look(
-        skin=np.clip(skin, 0, 255), lip=np.clip(lip, 0, 255), iris=iris, hair=np.clip(hair, 0, 245),
-        brow=np.clip(np.minimum(hair * 0.75, skin * 0.5) * rng.uniform(0.6, 1.0), 0, 200),
-        light=light, ambient=rng.uniform(0.36, 0.65), warmth=tuple(np.clip(rng.normal([1.03, 1, 0.97], [0.04, 0.02, 0.05]), 0.8, 1.15)),
-        gloss=rng.uniform(0.05, 0.3), hair_style=str(rng.choice(HAIR_STYLES, p=weights)),
-        hairline=rng.uniform(-72, -56) if rng.random() > 0.2 else rng.uniform(-50, -36),
-        hair_volume=rng.uniform(9, 19), parting=rng.uniform(-15, 15), beard=beard,
-        moustache=beard if rng.random() < 0.8 else 0.0, make_up=make_up, age=max(0.0, rng.normal(0.2, 0.4)),
-        freckles=float(rng.random() < 0.12), catchlight=rng.uniform(0.6, 1.0),
-    )  # fmt: skip
+_CIRCLE = np.stack([[np.cos(t), np.sin(t)] for t in np.arange(36) * np.pi / 18])
 
 
 class Canvas:
@@ -134,7 +62,7 @@ class Canvas:
         return np.stack([across, (flat[:, 1] - self.shape.crown) * self.detail], -1)
 
     def coarse(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the turns (1, columns / 5) and the heights (rows / 5, 1) of the middles of the cells of smooth shading."""
+        """Returns the turns (1, columns / 6) and the heights (rows / 6, 1) of the middles of the cells of smooth shading."""
         rows, columns = self.albedo.shape[1] // _COARSE, self.albedo.shape[2] // _COARSE
         along = ((np.arange(columns) + 0.5) * _COARSE - self._middle) / self._radian
         far = np.abs(along)
@@ -198,7 +126,7 @@ class Canvas:
 
 
 def _coverage(fixed: np.ndarray, box: tuple[int, int, int, int], fine: int, stroke: int | None) -> np.ndarray:
-    """Returns how much of each texture pixel of `box` is inside an outline, or under strokes of a width: (h, w) uint8, 255 for all of it."""
+    """Returns how much of each texture pixel of `box` is in an outline, or under strokes of a width: (h, w) uint8, 255 for all."""
     x0, y0, x1, y1 = box
     mask = np.zeros(((y1 - y0) * fine, (x1 - x0) * fine), np.uint8)
     moved = fixed - np.array([x0, y0], np.int32) * (fine << _SHIFT)
@@ -222,22 +150,8 @@ def _ellipse(centre: np.ndarray | tuple[float, float], rx: float, ry: float | No
     return np.stack([x * np.cos(tilt) - y * np.sin(tilt), x * np.sin(tilt) + y * np.cos(tilt)], -1) + centre
 
 
-def hair_edge(look: Look, turn: np.ndarray) -> np.ndarray:
-    """Returns the height at which the hair ends at each turn (radians) about the head."""
-    far = np.abs(turn)
-    line = look.hairline
-    falls = {
-        "bald": ([0, 0.6, 1.0, 1.4, np.pi], [-70, -70, -58, -4, 40]),
-        "buzz": ([0, 0.5, 0.9, 1.1, 1.35, 1.5, 1.7, 1.9, 2.4, np.pi], [line, line - 1, line + 8, -38, -12, 6, -14, -10, 55, 60]),
-        "short": ([0, 0.5, 0.9, 1.1, 1.35, 1.5, 1.7, 1.9, 2.4, np.pi], [line, line, line + 10, -34, -4, 14, -8, 0, 60, 66]),
-        "bob": ([0, 0.5, 0.85, 1.05, 1.25, 1.45, 1.8, np.pi], [line, line + 2, line + 14, -22, 34, 78, 92, 96]),
-        "long": ([0, 0.5, 0.85, 1.1, 1.3, 1.5, 1.8, np.pi], [line, line + 2, line + 14, -16, 55, 150, 190, 200]),
-    }
-    return np.interp(far, *falls[look.hair_style]) + look.parting * np.sin(turn) * (far < 1.6)
-
-
 def _tint(canvas: Canvas, look: Look, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the smooth colour of the skin (3, rows / 5, columns / 5) with blotches, blush, hair roots and beard, and how hairy it is."""
+    """Returns the smooth colour of the skin (3, rows / 6, columns / 6) with blotches, blush, hair roots and beard, and how hairy it is."""
     shape = canvas.shape
     turn, y = canvas.coarse()
     x = (half_width_at(shape, y) * np.sin(turn)).astype(np.float32)
@@ -267,13 +181,13 @@ def _tint(canvas: Canvas, look: Look, rng: np.random.Generator) -> tuple[np.ndar
         lip = soft(0, (base + shape.mouth_y - shape.lip_upper) / 2 + 3, shape.mouth_half_width * 1.05, 5.5)
         hairy = np.clip(np.maximum(np.maximum(jaw, 1.2 * goatee) * look.beard, 1.3 * lip * look.moustache), 0, 0.95)
         lay(hairy, look.brow)
-    scalp = smooth_step(np.minimum(hair_edge(look, turn), 12) - y, -7, 5) * {"bald": 0.2 * (look.age < 0.6), "buzz": 0.6}.get(look.hair_style, 0.85)
-    lay(scalp, look.hair * 0.7)
+    dense = {"bald": 0.2 * (look.age < 0.6), "buzz": 0.6}.get(look.hair_style, 0.85)
+    lay(smooth_step(np.minimum(hair_edge(look, turn), 12) - y, -7, 5) * dense, look.hair * 0.7)
     return np.clip(tint, 0, 255), hairy.astype(np.float32)
 
 
 def shading(shape: FaceShape, look: Look, pose: Pose, turn: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns how the head is lit at turns (1, columns) and heights (rows, 1): colour factors (3, rows, columns) and gloss (rows, columns)."""
+    """Returns how the head is lit at turns (1, columns) and heights (rows, 1): colour factors (3, rows, columns) and gloss."""
     to_head = pose.rotation.T.astype(np.float32)
     light = to_head @ look.light.astype(np.float32)
     points = surface(shape, turn, y).astype(np.float32)
@@ -284,7 +198,7 @@ def shading(shape: FaceShape, look: Look, pose: Pose, turn: np.ndarray, y: np.nd
     shadow = np.zeros_like(depth)
     columns, rows = turn[0], y[:, 0]
     widths = np.maximum(half_width_at(shape, rows), 1)
-    for step in (4, 8, 13, 20):  # millimetres along the ray to the lamp
+    for step in (4, 9, 17):  # millimetres along the ray to the lamp
         x, height = points[..., 0] + step * light[0], points[..., 1] + step * light[1]
         across = np.arcsin(np.clip(x / np.interp(height[:, :1], rows, widths).astype(np.float32), -1, 1))
         map_x = np.interp(across, columns, np.arange(len(columns))).astype(np.float32)
@@ -313,18 +227,20 @@ def _paint_eye(canvas: Canvas, look: Look, side: int) -> None:
     canvas.paint(lid, look.skin * (0.9, 0.82, 0.82) * (1 - 0.35 * look.make_up), 0.55, 0.8)
     canvas.paint(_ribbon(crease, 1.3 * np.sin(np.pi * share) + 0.2), dark, 0.55, 0.45)
     canvas.paint(outline, (222, 214, 210), 1.0, 0.15)
-    canvas.paint(_ellipse((sign * (shape.eye_x - shape.eye_half_width + 1.6), low[-1, 1] + 0.2), 2.4, 1.8), (214, 140, 132), 0.8, 0.5, outline)
+    corner = sign * (shape.eye_x - shape.eye_half_width + 1.6), low[-1, 1] + 0.2
+    canvas.paint(_ellipse(corner, 2.4, 1.8), (214, 140, 132), 0.8, 0.5, outline)
     canvas.paint(_ellipse(centre, radius), look.iris * 0.45, 1.0, 0.0, outline)
     canvas.paint(_ellipse(centre, radius * 0.84), look.iris, 0.95, 0.35, outline)
-    canvas.paint(_ellipse(centre + (0, 0.25 * radius), radius * 0.5, radius * 0.35), np.minimum(look.iris * 1.5 + 14, 255), 0.6 * look.catchlight, 0.5, outline)
+    glow = _ellipse(centre + np.array([0, 0.25 * radius]), radius * 0.5, radius * 0.35)
+    canvas.paint(glow, np.minimum(look.iris * 1.5 + 14, 255), 0.6 * look.catchlight, 0.5, outline)
     canvas.paint(_ellipse(centre, radius * 0.4), look.pupil, 1.0, 0.0, outline)
-    canvas.paint(_ribbon(high + (0, 0.8), 2.6), (40, 26, 24), 0.42, 0.8, outline)
+    canvas.paint(_ribbon(high + np.array([0, 0.8]), 2.6), (40, 26, 24), 0.42, 0.8, outline)
     if look.catchlight:
-        spot = centre + (0.42 * radius * (np.sign(look.light[0]) or 1), -0.42 * radius)
+        spot = centre + 0.42 * radius * np.array([np.sign(look.light[0]) or 1, -1])
         canvas.paint(_ellipse(spot, 1.25), (255, 255, 255), look.catchlight, 0.15, outline)
     lash = np.interp(share, [0, 0.15, 0.6, 1], [1.0, 1.5, 1.2, 0.5]) * (0.8 + 0.7 * look.make_up)
-    canvas.paint(_ribbon(high - (0, 0.25), lash), np.minimum(look.brow, dark) * 0.45, 0.9, 0.15)
-    canvas.paint(_ribbon(low + (0, 0.3), 0.8), dark * 1.2, 0.5, 0.25)
+    canvas.paint(_ribbon(high - np.array([0, 0.25]), lash), np.minimum(look.brow, dark) * 0.45, 0.9, 0.15)
+    canvas.paint(_ribbon(low + np.array([0, 0.3]), 0.8), dark * 1.2, 0.5, 0.25)
     if look.make_up > 0.3:
         roots = high[2:16:2]
         tips = roots + np.stack([sign * np.linspace(2.4, 0.2, len(roots)), -np.linspace(2.6, 2.8, len(roots))], -1)

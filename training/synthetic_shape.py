@@ -92,48 +92,6 @@ class FaceShape:
         )
 
 
-def sample_shape(rng: np.random.Generator) -> FaceShape:
-    """Returns a random face: about one in eight has narrowed or nearly closed eyes, about a third an open mouth."""
-    far = rng.normal
-    base = FaceShape()
-    chin = 116 * rng.uniform(0.92, 1.07)
-    stretch = chin / 116
-    eye_open = rng.uniform(0.75, 1.15) if rng.random() > 0.13 else rng.uniform(0.04, 0.6)
-    mouth_open = rng.choice([0.0, rng.uniform(1, 7), rng.uniform(6, 24)], p=[0.6, 0.25, 0.15])
-    raised = np.clip(far(0, 1.5), -3, 5)
-    return FaceShape(
-        half_width=base.half_width * rng.uniform(0.9, 1.09),
-        chin=chin + 0.55 * mouth_open,
-        crown=base.crown * rng.uniform(0.95, 1.05),
-        jaw_square=rng.uniform(1.85, 2.75),
-        chin_round=rng.uniform(1.75, 2.35),
-        eye_x=rng.uniform(29.5, 34.5),
-        eye_half_width=rng.uniform(14.2, 17.2),
-        eye_height=rng.uniform(9.5, 13),
-        eye_tilt=np.clip(far(1.2, 1.3), -2, 4.5),
-        eye_open=tuple(np.clip(eye_open + far(0, 0.04, 2), 0.03, 1.2)),
-        gaze=(np.clip(far(0, 1.8), -4.2, 4.2), np.clip(far(0, 0.9), -2, 2)),
-        iris_radius=rng.uniform(5.4, 6.3),
-        brow_y=-rng.uniform(17, 24),
-        brow_raise=tuple(raised + np.clip(far(0, 0.7, 2), -2, 2)),
-        brow_thickness=rng.uniform(5, 10.5),
-        brow_half_length=rng.uniform(18.5, 24),
-        brow_arch=rng.uniform(1.5, 8),
-        brow_tilt=np.clip(far(0.5, 1.8), -4, 4),
-        nose_half_width=rng.uniform(14, 21.5),
-        nose_base=rng.uniform(42, 51) * stretch,
-        nose_depth=rng.uniform(16, 27),
-        nose_bridge=rng.uniform(5.5, 9),
-        mouth_y=rng.uniform(67, 74) * stretch,
-        mouth_half_width=rng.uniform(20, 30),
-        lip_upper=rng.uniform(4, 10),
-        lip_lower=rng.uniform(6, 13),
-        mouth_open=float(mouth_open),
-        smile=np.clip(far(2, 3), -4, 9),
-        skew=np.clip(far(0, 0.8), -2, 2),
-    )
-
-
 # ---- outlines, flat (x, y) ------------------------------------------------------------------------------------------------------------
 
 
@@ -147,9 +105,10 @@ def half_width_at(shape: FaceShape, y: np.ndarray) -> np.ndarray:
     return shape.half_width * np.where(y > _WIDEST, lower, upper)
 
 
+@lru_cache(maxsize=8)
 def contour_heights(shape: FaceShape) -> np.ndarray:
     """Returns the heights (17,) of contour points 0 to 16, equally far apart along the outline seen straight on."""
-    y = shape.chin - (shape.chin - _CONTOUR_TOP) * (1 - np.sin(np.linspace(0, np.pi / 2, 200)))
+    y = shape.chin - (shape.chin - _CONTOUR_TOP) * (1 - np.sin(np.linspace(0, np.pi / 2, 120)))
     x = half_width_at(shape, y)
     along = np.concatenate([[0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
     return np.interp(np.linspace(0, along[-1], 17), along, y)
@@ -226,9 +185,8 @@ def flat_points(shape: FaceShape) -> np.ndarray:
         points[centre] = points[pupil] = iris_centre(shape, side)
     tip, base, wing = shape.nose_tip, shape.nose_base, shape.nose_half_width
     points[51:55, 1] = np.linspace(-1, tip, 4)
-    points[55:61] = [
-        (-shape.nose_bridge - 3, 3), (-0.72 * wing, base - 15), (-wing, base - 6), (-0.66 * wing, base), (-0.3 * wing, base + 1.2), (0, base + 2.2),
-    ]  # fmt: skip
+    points[55:58] = (-shape.nose_bridge - 3, 3), (-0.72 * wing, base - 15), (-wing, base - 6)
+    points[58:61] = (-0.66 * wing, base), (-0.3 * wing, base + 1.2), (0, base + 2.2)
     mirror = get_scheme("106").mirror
     for right in (61, 62, 63, 64, 65):
         points[right] = points[mirror[right]] * (-1, 1)
@@ -275,7 +233,12 @@ def _relief(shape: FaceShape, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def surface(shape: FaceShape, turn: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Returns points (..., 3) of the head at turns (radians about y, 0 in front, past +-pi/2 behind) and heights `y` (mm), broadcast together."""
+    """Returns points (..., 3) of the head at turns and heights, which are broadcast together.
+
+    Args:
+      turn: radians about y, 0 in front, past +-pi/2 behind.
+      y: millimetres.
+    """
     below = np.clip((y - _WIDEST) / (shape.chin - _WIDEST), 0, 1)
     above = np.clip((y - _WIDEST) / (shape.crown - _WIDEST), 0, 1)
     dome = (1 - above**2.7) ** (1 / 2.2)
@@ -310,10 +273,14 @@ def head_mesh(shape: FaceShape) -> np.ndarray:
     return mesh
 
 
+@lru_cache(maxsize=8)
+def _row_half_widths(shape: FaceShape) -> np.ndarray:
+    return half_width_at(shape, row_heights(shape))
+
+
 def mesh_half_width(shape: FaceShape, y: np.ndarray) -> np.ndarray:
     """Returns half the width of the head's mesh at heights `y`: straight from row to row."""
-    rows = row_heights(shape)
-    return np.interp(y, rows, half_width_at(shape, rows))
+    return np.interp(y, row_heights(shape), _row_half_widths(shape))
 
 
 def on_mesh(shape: FaceShape, flat: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -78,7 +79,12 @@ class Landmarker:
         from zoo.detector import detect_faces
 
         image = as_rgb(image)
-        return [self._find(image, face.points, DETECTOR_TEMPLATE, face.box) for face in detect_faces(image, range, min_score)]
+        found = []
+        for face in detect_faces(image, range, min_score):
+            # A face that lies mostly outside the picture is no reason to lose the others.
+            with contextlib.suppress(ZooError):
+                found.append(self._find(image, face.points, DETECTOR_TEMPLATE, face.box))
+        return found
 
     def _find(self, image: np.ndarray, five: np.ndarray, template: np.ndarray, box: tuple | None) -> Prediction:
         alignment = Alignment.from_five(five, self.size, template)

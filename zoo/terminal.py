@@ -21,7 +21,7 @@ def format_table(rows: Iterable[dict[str, Any]], columns: Sequence[str] | None =
     cells = [[_cell(row.get(column)) for column in columns] for row in rows]
     numeric = [all(isinstance(row.get(column), int | float) or row.get(column) is None for row in rows) for column in columns]
     widths = [max(len(column), *(len(line[i]) for line in cells)) for i, column in enumerate(columns)]
-    lines = [[c for c in columns], *cells]
+    lines = [columns, *cells]
     return "\n".join(
         "  ".join(text.rjust(w) if right else text.ljust(w) for text, w, right in zip(line, widths, numeric, strict=True)).rstrip()
         for line in lines

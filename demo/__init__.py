@@ -1,0 +1,1 @@
+"""What a visitor sees: for now the sample pictures of `make demo`."""

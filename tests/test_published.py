@@ -1,0 +1,103 @@
+"""Published weights are what their cards say, replay their golden tensors, and stand in the README."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import zoo
+from tflite.audit import audit
+from tflite.runtime import open_model
+from zoo import cards
+from zoo.alignment import Alignment
+from zoo.costs import count
+from zoo.files import sha256
+from zoo.schemes import SCHEMES
+
+PUBLISHED = cards.published()
+# A replay on the machine's own kernels may differ by a step of the int8 output here and there: far below this in image pixels.
+GOLDEN_PX = 0.05
+MAX_SHIPPED_BYTES = 80 * 2**20
+
+
+def test_something_is_published():
+    assert "mixed-035-128.open" in PUBLISHED
+    assert zoo.names(weights=True) == PUBLISHED
+
+
+def test_shipped_weights_stay_small():
+    assert sum(path.stat().st_size for path in cards.WEIGHTS.rglob("*") if path.is_file()) < MAX_SHIPPED_BYTES
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_card_is_true_of_its_files(name):
+    card, folder = cards.read_card(name), cards.weights_folder(name)
+    assert set(card["files"]) == {p.name for p in folder.iterdir()} - {"card.json", "README.md"}
+    for file, facts in card["files"].items():
+        assert (folder / file).stat().st_size == facts["bytes"], file
+        assert sha256(folder / file) == facts["sha256"], file
+    cost = count(zoo.get(name))
+    assert (card["parameters"], card["macs"]) == (cost.parameters, cost.macs)
+    assert (folder / "README.md").read_text() == cards.model_card(card)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_files_audit_clean(name):
+    for precision in ("int8", "float32", "float16"):
+        report = audit(cards.weights_folder(name) / f"{precision}.tflite", precision)
+        assert report.ok, report.problems
+        assert set(report.partitions.values()) == {1} and len(report.partitions) == 2
+
+
+@pytest.mark.parametrize("runtime", ["ai-edge-litert", "tflite-runtime"])
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_golden_tensors_replay(name, runtime):
+    golden = np.load(cards.weights_folder(name) / "golden.npz")
+    find = zoo.load(name, runtime=runtime)
+    alignment = Alignment.from_five(golden["five"], find.size)
+    np.testing.assert_allclose(alignment.matrix, golden["matrix"], atol=1e-9)
+    np.testing.assert_array_equal(alignment.crop(golden["image"]), golden["crop"])
+    stored = open_model(cards.weights_folder(name) / "int8.tflite", runtime=runtime).forward_stored(golden["crop"])
+    assert np.abs(stored.astype(int) - golden["int8_maps"].astype(int)).max() <= 2
+    found = find(golden["image"], golden["five"])
+    assert np.linalg.norm(found.points - golden["image_points"], axis=1).max() < GOLDEN_PX
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_precisions_agree(name):
+    golden = np.load(cards.weights_folder(name) / "golden.npz")
+    int8, float32 = (zoo.load(name, precision)(golden["image"], golden["five"]).points for precision in ("int8", "float32"))
+    eyes = np.linalg.norm(np.subtract(*float32[list(SCHEMES["106"].outer_eyes)]))
+    assert np.linalg.norm(int8 - float32, axis=1).mean() / eyes < 0.02
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_int8_is_near_its_float_parent(name):
+    rows = cards.read_card(name)["accuracy"]
+    for small, large in zip(rows[::2], rows[1::2], strict=True):
+        assert (small["model"], large["model"]) == ("int8", "float32") and small["source"] == large["source"]
+        assert small["core12 %"] <= 1.03 * large["core12 %"], small
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_tag_keeps_its_word(name):
+    card = cards.read_card(name)
+    if card["tag"] == "open":
+        assert {entry["tag"] for entry in card["data"]} <= {"open"}
+
+
+def test_readme_table_comes_from_the_cards():
+    assert cards.readme_table() in (Path(__file__).parent.parent / "README.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_float_keras_weights_are_the_float_files(name):
+    from zoo.nets import load
+
+    model = load(name)
+    crop = np.load(cards.weights_folder(name) / "golden.npz")["crop"]
+    maps = np.asarray(model.predict_on_batch(crop[None].astype(np.float32)))[0]
+    np.testing.assert_allclose(open_model(cards.weights_folder(name) / "float32.tflite").forward(crop), maps, atol=2e-3)

@@ -1,0 +1,177 @@
+"""`python -m tflite publish`: lets a quantised run's files in among the weights if they pass the gates, with their card."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tflite import audit as audits
+from tflite import benchmark as benchmarks
+from tflite import export as exports
+from tflite.runtime import open_model
+from training import evaluate as evaluations
+from training import runs
+from training.configuration import to_json
+from training.provenance import provenance
+from zoo import cards, terminal
+from zoo.alignment import Alignment
+from zoo.costs import count
+from zoo.errors import ZooError
+from zoo.files import sha256, write_json, write_whole
+from zoo.landmarker import Landmarker
+from zoo.schemes import SCHEMES
+from zoo.variants import get
+
+# An int8 file may be this much worse than its float parent, relatively, on every set it is measured on.
+MAX_LOSS = 0.03
+_FILES = {"float32": "float32.tflite", "float16": "float16.tflite", "int8": "int8.tflite"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the verb's arguments."""
+    parser.add_argument("run", metavar="RUN", nargs="?", help="a quantisation-aware run")
+    parser.add_argument("--source", action="append", metavar="SET", help="measure on this labelled set (may be repeated; default: synthetic)")
+    parser.add_argument("--held-out", action="append", metavar="SET", help="measure on this set's people kept from training (may be repeated)")
+    parser.add_argument("--rounds", type=int, default=40, help="of the benchmark (default %(default)s)")
+    parser.add_argument("--check", action="store_true", help="measure and judge, but publish nothing")
+    parser.add_argument("--readme", action="store_true", help="only write the README's table anew from the cards")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Measures, judges, publishes; prints the card's figures."""
+    if args.readme:
+        print(f"wrote {cards.write_readme_table()}")
+        return 0
+    if not args.run:
+        raise ZooError("name the quantisation-aware run to publish")
+    folder = runs.run_folder(args.run)
+    if not runs.read_configuration(folder).quantized:
+        raise ZooError(f"{folder.name} is a float run; publish takes a quantisation-aware one (python -m training quantize {folder.name})")
+    with tempfile.TemporaryDirectory(prefix="publish-") as temporary:
+        out = Path(temporary) / "weights"
+        card = make_card(folder, out, args.source or ([] if args.held_out else ["synthetic"]), args.held_out or [], args.rounds)
+        terminal.show(card["accuracy"])
+        terminal.show(card["latency"]["rows"])
+        if card["problems"]:
+            raise ZooError(f"{card['name']} is not published: {'; '.join(card['problems'])}")
+        if args.check:
+            print(f"{card['name']} passes every gate; nothing was published")
+            return 0
+        card.pop("problems")
+        write_json(out / "card.json", card)
+        write_whole(out / "README.md", cards.model_card(card))
+        _replace(out, cards.weights_folder(card["name"]))
+    print(f"published {card['name']}; wrote {cards.write_readme_table()}")
+    return 0
+
+
+def make_card(folder: Path, out: Path, sources: Sequence[str], held_out: Sequence[str], rounds: int) -> dict[str, Any]:
+    """Writes a run's files and golden tensors into `out` and returns its card, with what speaks against publishing under `problems`."""
+    configuration = runs.read_configuration(folder)
+    facts = runs.read_facts(folder)
+    parent = runs.run_folder(facts["parent"])
+    parent_configuration = runs.read_configuration(parent)
+    spec, name = get(configuration.variant), f"{configuration.variant}.{configuration.tag}"
+    exports.export(folder, out)
+    shutil.copyfile(runs.weights_path(parent), out / "float.npz")
+    reports = {precision: audits.audit(out / file, precision) for precision, file in _FILES.items()}
+    problems = [f"{precision}: {problem}" for precision, report in reports.items() for problem in report.problems]
+    accuracy, parts = _accuracy(out, sources, held_out)
+    problems += _too_much_lost(accuracy)
+    rows = benchmarks.benchmark([out / "int8.tflite", out / "float32.tflite"], with_mediapipe=True, rounds=rounds)
+    for row in rows:
+        row["model"] = Path(row["model"]).name
+    write_golden(out)
+    cost = count(spec)
+    return {
+        "name": name, "variant": spec.name, "tag": configuration.tag, "date": datetime.date.today().isoformat(),
+        "input_px": spec.size, "grid": spec.grid, "points": spec.points, "parameters": cost.parameters, "macs": cost.macs,
+        "stages": [f"{stage.kind} {stage.width}" for stage in spec.stages], "laterals": [tap for tap in spec.laterals if tap],
+        "data": [_source(entry) for entry in facts["data"]],
+        "training": {
+            "float": {"configuration": _plain(parent_configuration), "minutes": _minutes(parent), "versions": runs.read_facts(parent)["versions"]},
+            "quantized": {"configuration": _plain(configuration), "minutes": _minutes(folder), "versions": facts["versions"]},
+        },
+        "accuracy": accuracy, "parts": parts,
+        "latency": {"machine": benchmarks.caption(), "rows": rows},
+        "audit": {precision: {"operators": dict(report.operators), "partitions": report.partitions} for precision, report in reports.items()},
+        "files": {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in sorted(out.iterdir())},
+        "problems": problems,
+    }  # fmt: skip
+
+
+def _accuracy(out: Path, sources: Sequence[str], held_out: Sequence[str]) -> tuple[list[dict[str, Any]], dict[str, dict[str, float]]]:
+    rows, parts = [], {}
+    for source, kept in [*((s, None) for s in sources), *((s, 0.1) for s in held_out)]:
+        faces = evaluations.samples(source, kept)
+        title = f"{Path(source).stem}{' (held-out people)' if kept else ''}"
+        for align in evaluations.ALIGNMENTS[:2]:
+            for precision in ("int8", "float32"):
+                find = evaluations.landmarker(str(out / _FILES[precision]))
+                result = evaluations.evaluate(find, faces, source, precision, align)
+                rows.append(result.row() | {"source": title, "five points": align})
+                if precision == "int8" and align == "noisy":
+                    parts[title] = {part: round(100 * error, 2) for part, error in result.parts.items()}
+    return rows, parts
+
+
+def _too_much_lost(accuracy: list[dict[str, Any]]) -> list[str]:
+    problems = []
+    for small, large in zip(accuracy[::2], accuracy[1::2], strict=True):
+        lost = small["core12 %"] / large["core12 %"] - 1
+        if not lost <= MAX_LOSS:
+            problems.append(f"int8 loses {100 * lost:.1f} % of core12 on {small['source']} ({small['five points']}), at most {100 * MAX_LOSS:.0f} % may be lost")
+    return problems
+
+
+def write_golden(out: Path) -> None:
+    """Writes `golden.npz`: a drawn face, its five points, its crop, the int8 maps and the points that came of it."""
+    from training.synthetic import draw_face
+
+    face = draw_face(2026)
+    five = SCHEMES["106"].five_points(face.points)
+    model = open_model(out / "int8.tflite")
+    alignment = Alignment.from_five(five, model.input_size)
+    crop = alignment.crop(face.image)
+    prediction = Landmarker(model.forward, model.input_size)(face.image, five)
+    arrays = {"image": face.image, "five": five, "crop": crop, "matrix": alignment.matrix, "int8_maps": model.forward_stored(crop),
+              "image_points": prediction.points, "scores": prediction.scores}  # fmt: skip
+    write_whole(out / "golden.npz", lambda file: np.savez_compressed(file, **arrays))
+
+
+def _source(entry: dict[str, Any]) -> dict[str, Any]:
+    known, stem = provenance(entry["source"]), Path(entry["source"]).stem
+    described = vars(known) if known else {"title": stem, "labels": "the trainer's own", "licence": "the trainer's own", "tag": "as declared"}
+    return {"source": stem, "faces": entry["faces"], **described}
+
+
+def _plain(configuration: Any) -> dict[str, Any]:
+    """Returns a configuration without the paths of one machine."""
+    values = to_json(configuration)
+    values["sources"] = [[Path(name).stem, share] for name, share in values["sources"]]
+    values["init"] = Path(values["init"]).name
+    return values
+
+
+def _minutes(folder: Path) -> float:
+    return round(runs.read_checkpoint(folder).seconds / 60, 1)
+
+
+def _replace(new: Path, target: Path) -> None:
+    """Puts a finished folder in the place of an old one; there is never half of either."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    arriving, leaving = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
+    for path in (arriving, leaving):
+        shutil.rmtree(path, ignore_errors=True)
+    shutil.copytree(new, arriving)
+    if target.exists():
+        target.rename(leaving)
+    arriving.rename(target)
+    shutil.rmtree(leaving, ignore_errors=True)
