@@ -33,7 +33,7 @@ def test_there_are_three_schemes_called_by_their_count():
 
 
 def test_an_unknown_scheme_names_those_there_are():
-    with pytest.raises(ZooError, match="unknown scheme '29'.*106, 98, 68"):
+    with pytest.raises(ZooError, match=r"unknown scheme '29'.*106, 98, 68"):
         get_scheme("29")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from training.synthetic import draw_face, draw_head, draw_scene, synthetic_faces
 from training.synthetic_look import sample_look, sample_shape
-from training.synthetic_shape import FaceShape, Pose, flat_points, project_points
+from training.synthetic_shape import FaceShape, Pose, flat_points, mesh_half_width, project_points
 from zoo.schemes import get_scheme
 
 TRUTH_PX = 0.05  # the promise of the drawing: it is used to measure sub-pixel decoders
@@ -84,21 +84,29 @@ def test_truth_is_exact_at_the_pupils(yaw, pitch, roll):
 
 def test_truth_is_exact_at_the_contour():
     """Seen straight on, the outline of the jaw is where the picture turns from grey to skin; averaged over rows below the ears."""
+    shape, scale, middle_y = FaceShape(), 0.93, 120.8
     errors = []
     for middle in (127.1, 127.3, 127.6, 127.8):
-        image, points = _plain_head(Pose(0, 0, 0, 0.93, (middle, 120.8), distance=1e5), FaceShape(), beard=0.0)
+        image, points = _plain_head(Pose(0, 0, 0, scale, (middle, middle_y), distance=1e6), shape, beard=0.0)
+
+        def half_width(y: np.ndarray) -> np.ndarray:
+            return scale * mesh_half_width(shape, (y - middle_y) / scale)
+
+        np.testing.assert_allclose(points[32:20:-1, 0] - middle, half_width(points[:12, 1]), atol=0.01)
+        np.testing.assert_allclose(middle - points[:12, 0], half_width(points[:12, 1]), atol=0.01)
         for row in range(int(points[6, 1]), int(points[8, 1])):  # where the jaw is wider than the neck
             line = image[row].sum(-1)
-            left, right = (np.interp(row + 0.5, points[part, 1], points[part, 0]) for part in (slice(0, 16), slice(32, 16, -1)))
-            for edge, outward in ((left, -1), (right, 1)):
+            for outward in (-1, 1):
+                edge = middle + outward * float(half_width(np.array(row + 0.5)))
                 at = int(edge)
-                grey, skin = line[at + 3 * outward], line[at - 3 * outward]
+                grey, skin = line[at + 2 * outward], line[at - outward]
                 assert abs(skin - grey) > 30
-                covered = ((line[at - 3 : at + 4] - grey) / (skin - grey)).sum()  # how many of seven pixels are skin
-                errors.append(outward * (at - 3 + covered - edge) if outward > 0 else at + 4 - covered - edge)
+                covered = ((line[at - 1 : at + 2] - grey) / (skin - grey)).sum()  # how many of three pixels are skin
+                found = at - 1 + covered if outward > 0 else at + 2 - covered
+                errors.append(outward * (found - edge))
     assert len(errors) > 50
     assert abs(np.mean(errors)) < TRUTH_PX
-    assert np.abs(errors).max() < 0.45  # one of the four samples of a pixel, and the skin is not quite even
+    assert np.abs(errors).max() < 0.45  # a sample of the picture at twice its resolution is half a pixel wide
 
 
 def test_order_is_the_schemes():

@@ -55,11 +55,18 @@ def _coarse(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _blur(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.6:
         return cv2.GaussianBlur(crop, (0, 0), float(rng.uniform(0.4, len(crop) / 70)))
-    length = int(rng.integers(3, max(4, len(crop) // 16)))
-    line = cv2.warpAffine(
-        np.eye(length, dtype=np.float32), cv2.getRotationMatrix2D(((length - 1) / 2,) * 2, float(rng.uniform(0, 180)), 1), (length,) * 2
-    )
-    return cv2.filter2D(crop, -1, line / max(line.sum(), 1e-3))
+    return cv2.filter2D(crop, -1, _motion(float(rng.integers(3, max(4, len(crop) // 16))), float(rng.uniform(0, np.pi))))
+
+
+def _motion(length_px: float, angle: float) -> np.ndarray:
+    """Returns a kernel (odd, odd) float32 with a sum of 1: a line through its middle, so that no point of the picture moves."""
+    half = int(np.ceil(length_px / 2))
+    line = np.zeros((2 * half + 1,) * 2, np.uint8)
+    reach = (length_px - 1) / 2 * np.array([np.cos(angle), np.sin(angle)])
+    first, last = (np.rint(16 * (half + sign * reach)).astype(int).tolist() for sign in (-1, 1))
+    cv2.line(line, first, last, 255, 1, cv2.LINE_AA, shift=4)
+    even = line.astype(np.float32) + line[::-1, ::-1]  # OpenCV draws the two ends a little differently
+    return even / even.sum()
 
 
 def _tone(crop: np.ndarray, rng: np.random.Generator, grey: bool, shade: bool) -> np.ndarray:

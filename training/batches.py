@@ -14,6 +14,7 @@ from training.augmentation import occlude, photometric
 from training.configuration import Configuration
 from training.packs import Pack
 from zoo.alignment import Alignment
+from zoo.errors import ZooError
 from zoo.schemes import SCHEMES
 from zoo.variants import VariantSpec, get
 
@@ -72,6 +73,7 @@ def _draw(c: Configuration, spec: VariantSpec, pack: Pack, row: int, rng: np.ran
         order = SCHEMES["106"].mirror
         crop_points, weights = crop_points[order], weights[order]
     seen = ((crop_points > 0) & (crop_points < spec.size)).all(1)
+    crop_points[~seen] = 0  # what is not a number would make a loss of none, even with a weight of 0
     return crop, np.column_stack([crop_points / spec.stride, weights * seen])
 
 
@@ -79,6 +81,10 @@ def batches(c: Configuration, packs: Sequence[Pack], first_step: int, ahead: int
     """Yields the batches of steps `first_step` to the last, drawn ahead in threads; the order is that of the steps."""
     cv2.setNumThreads(1)
     rows = [training_rows(pack, c.held_out) for pack in packs]
+    for pack, some in zip(packs, rows, strict=True):
+        if not len(some):
+            faces = f"all of its {len(pack)} faces are held out"
+            raise ZooError(f"source {pack.name!r} has nobody to train on: {faces}; lower held_out {c.held_out}")
     with ThreadPoolExecutor(workers) as pool:
         waiting = [pool.submit(make_batch, c, packs, rows, step) for step in range(first_step, min(first_step + ahead, c.steps))]
         for step in range(first_step, c.steps):

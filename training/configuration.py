@@ -83,5 +83,7 @@ def from_json(values: dict[str, Any]) -> Configuration:
     strange = sorted(set(values) - known)
     if strange:
         raise ZooError(f"unknown setting {strange[0]!r} in the saved configuration; known: {', '.join(sorted(known))}")
-    values = {**values, "sources": tuple((name, float(share)) for name, share in values["sources"])}
-    return Configuration(**values)
+    try:
+        return Configuration(**{**values, "sources": tuple((name, float(share)) for name, share in values["sources"])})
+    except (KeyError, TypeError) as error:
+        raise ZooError(f"the saved configuration is not whole: {error}") from None

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from training.sources import from_webmorph_189
+from training.sources import from_webmorph_189, read_source
 from zoo import terminal
 from zoo.errors import ZooError
 from zoo.files import write_whole
@@ -23,11 +23,13 @@ _CHUNK = 64
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
-    parser.add_argument("path", help="folder of pictures (searched with its sub-folders)")
+    parser.add_argument("path", help="folder of pictures (searched with its sub-folders), or a labels file to bend with --adapter")
     parser.add_argument("--out", required=True, help="labels file to write (.npz)")
     parser.add_argument("--max-disagreement", type=float, default=0.08, metavar="SHARE",
                         help="leave out a face whose points differ between the picture and its mirror image by more than this share of the "
                              "outer eye corners' distance (default %(default)s)")  # fmt: skip
+    parser.add_argument("--adapter", metavar="LABELS", help="bend the points to people's definitions: a labels file, made from a folder with "
+                        "68 human points in landmarks.npz, that the adapter is fitted on; the result is of those labels' licence")  # fmt: skip
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: one per core)")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
@@ -38,6 +40,9 @@ def main(args: argparse.Namespace) -> int:
     if out.suffix != ".npz":
         raise ZooError(f"--out must end in .npz, received {args.out!r}")
     root = Path(args.path)
+    if args.adapter and root.suffix == ".npz":
+        terminal.show([_adapted(root, Path(args.adapter), out)], args.json)
+        return 0
     if not root.is_dir():
         raise ZooError(f"{args.path!r} is not a folder")
     names = [str(path.relative_to(root)) for path in list_images([root])]
@@ -52,6 +57,8 @@ def main(args: argparse.Namespace) -> int:
             bar.update(count)
     summary = _merge(root, [chunk[2] for chunk in chunks], out, args.max_disagreement)
     shutil.rmtree(parts)
+    if args.adapter:
+        summary |= _adapted(out, Path(args.adapter), out)
     terminal.show([summary], args.json)
     if not summary["kept"]:
         raise ZooError(f"none of the {len(names)} pictures under {args.path} could be labelled")
@@ -99,6 +106,23 @@ def _merge(root: Path, parts: list[Path], out: Path, max_disagreement: float) ->
         "disagree": int(((data["state"] == "face") & ~trusted).sum()), "with human points": people,
         "points outside %": round(100 * float(1 - weights[trusted].mean()), 2) if trusted.any() else None,
     }  # fmt: skip
+
+
+def _adapted(labels: Path, fitted_on: Path, out: Path) -> dict:
+    """Bends the points of a labels file by an adapter fitted on another one; returns what was done."""
+    from training import adapter as adapters
+
+    with np.load(fitted_on, allow_pickle=False) as archive:
+        names, meshes, root = archive["names"].tolist(), archive["mesh"], Path(str(archive["root"]))
+    human = {sample.path.name: sample.native_points for sample in read_source(str(root)) if sample.scheme == "68"}
+    rows = [row for row, name in enumerate(names) if Path(name).name in human]
+    adapter, used = adapters.fit(meshes[rows], np.array([human[Path(names[row]).name] for row in rows]))
+    with np.load(labels, allow_pickle=False) as archive:
+        arrays = {key: archive[key] for key in archive.files}
+    arrays["points"] = np.array([adapter.adapt(m, p) for m, p in zip(arrays["mesh"], arrays["points"], strict=True)], np.float32)
+    arrays["adapted_to"] = np.array(root.name)
+    write_whole(out, lambda file: np.savez_compressed(file, **arrays))
+    return {"labels": labels.name, "bent": len(arrays["points"]), "adapter fitted on": root.name, "faces": used}
 
 
 def _with_human_points(root: Path, names: np.ndarray, points: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, int]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -72,33 +75,57 @@ def train(
         runs.save_weights(folder, _averaged(model, optimizer, weights_of))
 
     try:
-        while step < last:
-            batch = next(stream)
-            optimizer.learning_rate = configuration.rate_at(step)
-            loss = float(model.train_on_batch(to_input(batch.crops), batch.targets))
-            # Keras reports the mean since the last reset.
-            model.reset_metrics()
-            if not np.isfinite(loss):
-                raise ZooError(f"the loss became {loss} at step {step}; lower the learning rate (now {configuration.rate_at(step):.2g})")
-            losses.append(loss)
-            step += 1
-            if step % _REPORT_EVERY == 0 or step == last:
-                nme = check_nme_percent(model, to_input, check)
-                history.append({"step": step, "loss": float(np.mean(losses)), "nme_percent": nme,
-                                "learning_rate": configuration.rate_at(step - 1), "seconds": time.monotonic() - began})  # fmt: skip
-                losses.clear()
-            bar.update()
-            bar.set_postfix(loss=f"{np.mean(losses[-_REPORT_EVERY:] or [loss]):.3f}", nme=f"{nme:.2f}%")
-            if step % checkpoint_every == 0 and step < last:
-                save()
-    except KeyboardInterrupt:
-        save()
-        raise
+        with _stop_between_steps() as stopped:
+            while step < last and not stopped:
+                batch = next(stream)
+                optimizer.learning_rate = configuration.rate_at(step)
+                loss = float(model.train_on_batch(to_input(batch.crops), batch.targets))
+                # Keras reports the mean since the last reset.
+                model.reset_metrics()
+                if not np.isfinite(loss):
+                    rate = configuration.rate_at(step)
+                    raise ZooError(f"the loss became {loss} at step {step}; lower the learning rate (now {rate:.2g})")
+                losses.append(loss)
+                step += 1
+                if step % _REPORT_EVERY == 0 or step == last:
+                    nme = check_nme_percent(model, to_input, check)
+                    history.append({"step": step, "loss": float(np.mean(losses)), "nme_percent": nme,
+                                    "learning_rate": configuration.rate_at(step - 1), "seconds": time.monotonic() - began})  # fmt: skip
+                    losses.clear()
+                bar.update()
+                bar.set_postfix(loss=f"{np.mean(losses[-_REPORT_EVERY:] or [loss]):.3f}", nme=f"{nme:.2f}%")
+                if step % checkpoint_every == 0 and step < last:
+                    save()
+            save()
     finally:
         bar.close()
         stream.close()
-    save()
+    if step < last:
+        raise KeyboardInterrupt
     return step == configuration.steps
+
+
+@contextmanager
+def _stop_between_steps() -> Iterator[list[int]]:
+    """Gives a list into which Ctrl-C and SIGTERM are put instead of raised: halfway through a step, weights and count would disagree.
+
+    A second signal does raise, for whoever does not want to wait; the last checkpoint then stays as it is.
+    """
+    stopped: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if stopped:
+            raise KeyboardInterrupt
+        stopped.append(number)
+
+    kept = {}
+    if threading.current_thread() is threading.main_thread():  # Python takes signals nowhere else
+        kept = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def _check_batch(configuration: Configuration, packs: Sequence[Pack]) -> Batch:

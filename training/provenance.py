@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from zoo.errors import ZooError
 from zoo.variants import TAGS
 
@@ -51,8 +53,20 @@ _FOR_CHOOSING = {"wild_68_val", "wild_68_val_pose"}
 
 
 def provenance(source: str) -> Provenance | None:
-    """Returns what is known of a source by the name of its file or folder, or None."""
-    return KNOWN.get(Path(source).stem)
+    """Returns what is known of a source, or None; a labels file is known by the folder it marks, whatever its own name."""
+    path, adapted_to = Path(source), None
+    name = path.stem
+    if path.suffix == ".npz" and path.is_file():
+        with np.load(path, allow_pickle=False) as archive:
+            name = Path(str(archive["root"])).name if "root" in archive.files else name
+            adapted_to = str(archive["adapted_to"]) if "adapted_to" in archive.files else None
+    known = KNOWN.get(name)
+    if adapted_to is None:
+        return known
+    people = KNOWN.get(adapted_to)
+    title, licence = (known.title, known.licence) if known else (name, "the trainer's own")
+    labels = f"{_MESH}, bent by an adapter fitted on {adapted_to} ({people.labels if people else 'labels of its own'})"
+    return Provenance(title, labels, f"pictures: {licence}; labels: as {adapted_to}", people.tag if people else "research")
 
 
 def check_tag(sources: tuple[tuple[str, float], ...], tag: str) -> None:
@@ -61,7 +75,7 @@ def check_tag(sources: tuple[tuple[str, float], ...], tag: str) -> None:
         known = provenance(name)
         if known is None:
             continue
-        if Path(name).stem in _FOR_CHOOSING:
+        if known in [KNOWN[kept] for kept in _FOR_CHOOSING]:
             raise ZooError(f"source {name!r} is for choosing between models and is never trained on")
         if known.tag == "research" and tag == "open":
             raise ZooError(f"source {name!r} ({known.licence}) may train only weights tagged research; received tag {tag!r}, possible: {', '.join(TAGS)}")

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from zoo.heatmaps import MAP_MAX
 from zoo.nets import build, from_arrays
+from zoo.nets.backbone import NORM_EPSILON
 from zoo.nets.stages import pixel_shuffle_layer
 from zoo.variants import VariantSpec
 
@@ -47,6 +48,23 @@ def to_input(crops: np.ndarray) -> np.ndarray:
     return crops.astype(np.float32) / 128 - 1
 
 
+def equalized(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns weights of the same function whose depthwise kernels reach equally far in every channel.
+
+    tfmot quantises a depthwise kernel with one scale for all channels, which leaves the small ones a few steps. The normalisation
+    behind it takes any factor of a channel away again, so scaling kernels up, and mean and variance with them, is exact.
+    """
+    arrays = dict(arrays)
+    for key in [key for key in arrays if key.endswith("_depthwise/kernel")]:
+        reach = np.abs(arrays[key]).max((0, 1, 3))
+        factor = np.where(reach > 1e-4 * reach.max(), reach.max() / np.maximum(reach, 1e-12), 1.0)
+        norm = key.replace("_depthwise/kernel", "_depthwise_BN/")
+        arrays[key] = arrays[key] * factor[:, None].astype(np.float32)
+        arrays[norm + "moving_mean"] = (arrays[norm + "moving_mean"] * factor).astype(np.float32)
+        arrays[norm + "moving_variance"] = ((arrays[norm + "moving_variance"] + NORM_EPSILON) * factor**2 - NORM_EPSILON).astype(np.float32)
+    return arrays
+
+
 def build_quantized(spec: VariantSpec, arrays: dict[str, np.ndarray]) -> tuple[Any, Any]:
     """Returns the float network in tf_keras, without the input's scaling, and the quantisation-aware one made of it.
 
@@ -55,7 +73,7 @@ def build_quantized(spec: VariantSpec, arrays: dict[str, np.ndarray]) -> tuple[A
       arrays: the float network's weights, keyed `layer/variable`.
     """
     model = build(spec, tf_keras, scale_input=False)
-    from_arrays(model, arrays)
+    from_arrays(model, equalized(arrays))
     return model, quantize_aware(model)
 
 
@@ -73,9 +91,10 @@ def quantize_aware(model: Any) -> Any:
 
 
 def calibrate(quantized: Any, model: Any, batches: Iterable[np.ndarray]) -> int:
-    """Sets the activation ranges of a quantisation-aware network from float activations; returns how many. No kernel is touched.
+    """Sets the ranges of a quantisation-aware network from its kernels and from float activations; returns how many activations.
 
-    tfmot starts every range at +-6 and moves it by a thousandth a step, so a short fine-tuning would leave it loose.
+    tfmot starts every range at +-6; it sets a kernel's in each training step, but moves an activation's by a thousandth, so a short
+    fine-tuning would leave it loose. No weight is touched.
 
     Args:
       quantized: made by `build_quantized`.
@@ -87,7 +106,9 @@ def calibrate(quantized: Any, model: Any, batches: Iterable[np.ndarray]) -> int:
     taps = tf_keras.Model(model.inputs, [layer.output for layer in wanted.values()])
     lows, highs = {name: [] for name in wanted}, {name: [] for name in wanted}
     rng = np.random.default_rng(0)
-    for crops in tqdm(list(batches), desc="calibrate", unit="batch"):
+    batches = list(batches)
+    _set_kernel_ranges(quantized, batches[0])
+    for crops in tqdm(batches, desc="calibrate", unit="batch"):
         for name, values in zip(wanted, taps.predict_on_batch(to_input(crops)), strict=True):
             values = values.ravel()
             if len(values) > _SAMPLED_VALUES:
@@ -100,6 +121,15 @@ def calibrate(quantized: Any, model: Any, batches: Iterable[np.ndarray]) -> int:
         maxima[name].assign(max(1e-3, float(np.mean(highs[name]))))
     _pin(quantized, minima, maxima)
     return len(wanted)
+
+
+def _set_kernel_ranges(quantized: Any, crops: np.ndarray) -> None:
+    """Sets the ranges of all kernels as a training step would, and leaves everything else as it was."""
+    before = {id(variable): variable.numpy() for variable in quantized.weights}
+    quantized(to_input(crops), training=True)
+    for variable in quantized.weights:
+        if not variable.name.split(":")[0].endswith(("kernel_min", "kernel_max")):
+            variable.assign(before[id(variable)])
 
 
 def _pin(quantized: Any, minima: dict[str, Any], maxima: dict[str, Any]) -> None:

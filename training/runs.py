@@ -12,7 +12,7 @@ import numpy as np
 
 from training.configuration import Configuration, from_json, to_json
 from zoo.errors import ZooError
-from zoo.files import read_json, write_json, write_whole
+from zoo.files import read_json, read_npz, write_json, write_whole
 
 RUNS = Path("runs")
 
@@ -53,7 +53,10 @@ def save_configuration(folder: Path, configuration: Configuration, facts: dict[s
 
 def read_configuration(folder: Path) -> Configuration:
     """Returns the configuration a run was made with."""
-    return from_json(read_json(folder / "config.json")["configuration"])
+    values = read_json(folder / "config.json")
+    if not isinstance(values, dict) or not isinstance(values.get("configuration"), dict):
+        raise ZooError(f"{folder / 'config.json'} is not of a run: it has no configuration")
+    return from_json(values["configuration"])
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
@@ -85,11 +88,9 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     path = folder / "checkpoint.npz"
     if not path.is_file():
         raise ZooError(f"{folder} has no checkpoint to resume from")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            data = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError) as error:
-        raise ZooError(f"cannot read {path}: {error}") from error
+    data = read_npz(path)
+    if not {"step", "seconds"} <= set(data):
+        raise ZooError(f"{path} is not a checkpoint: it has no step")
     part = {kind: [data[key] for key in sorted(data) if key.startswith(kind)] for kind in ("model_", "optimizer_")}
     keys = [key.removeprefix("history_") for key in data if key.startswith("history_")]
     history = [dict(zip(keys, values, strict=True)) for values in zip(*(data[f"history_{key}"].tolist() for key in keys), strict=True)]

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo.errors import ZooError
+from zoo.files import read_npz
 from zoo.schemes import SCHEMES, from_scheme
 
 # The manual 189-point template of the Face Research Lab sets at those of the 106 points where both mean the same spot.
@@ -61,20 +62,21 @@ def read_source(name: str) -> Iterator[Sample]:
 
 
 def _load(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [key for key in keys if key not in archive.files]
-            if missing:
-                raise ZooError(f"{path} has no array {missing[0]!r}; it holds {', '.join(archive.files) or 'nothing'}")
-            return {key: archive[key] for key in archive.files if key != "mesh"}
-    except (OSError, ValueError, EOFError) as error:
-        if isinstance(error, ZooError):
-            raise
-        raise ZooError(f"{path} is not a NumPy archive: {error}") from error
+    data = read_npz(path, omit=("mesh",))
+    missing = [key for key in keys if key not in data]
+    if missing:
+        raise ZooError(f"{path} has no array {missing[0]!r}; it holds {', '.join(data) or 'nothing'}")
+    names, points = data["names"], data["points"]
+    if points.ndim != 3 or points.shape[2] != 2 or names.shape != points.shape[:1] or not np.issubdtype(points.dtype, np.number):
+        raise ZooError(f"{path} has names of shape {names.shape} and points of shape {points.shape}; (N,) and (N, count, 2) are expected")
+    return data
 
 
 def _read_labels(path: Path) -> Iterator[Sample]:
     data = _load(path, ("root", "names", "points", "weights"))
+    if data["points"].shape[1:] != (106, 2) or data["weights"].shape != data["points"].shape[:2]:
+        shapes = f"{data['points'].shape} and weights of shape {data['weights'].shape}"
+        raise ZooError(f"{path} has points of shape {shapes}; (N, 106, 2) and (N, 106) are expected")
     root = Path(str(data["root"]))
     scheme = SCHEMES["106"]
     for name, points, weights in zip(data["names"], data["points"], data["weights"], strict=True):
@@ -84,9 +86,10 @@ def _read_labels(path: Path) -> Iterator[Sample]:
 
 def _read_folder(folder: Path) -> Iterator[Sample]:
     data = _load(folder / "landmarks.npz", ("names", "points"))
-    count = data["points"].shape[1] if data["points"].ndim == 3 else 0
+    count = data["points"].shape[1]
     if str(count) not in SCHEMES and count != 189:
-        raise ZooError(f"{folder / 'landmarks.npz'} has points of shape {data['points'].shape}; schemes with {', '.join(SCHEMES)} points are read")
+        shape, possible = data["points"].shape, ", ".join(SCHEMES)
+        raise ZooError(f"{folder / 'landmarks.npz'} has points of shape {shape}; schemes with {possible} points are read")
     for name, points in zip(data["names"], data["points"], strict=True):
         points = points.astype(np.float64) + _HALF_PIXEL
         if count == 189:

@@ -15,7 +15,7 @@ _FINE = 2  # super-sampling
 _SHIFT = 4  # fractional bits of cv2's coordinates
 _CREST = 9.0  # millimetres by which hair wins over the skin below it in the painter's order
 _COLLAR = 14.0  # likewise clothes over the neck
-_HIDDEN_MM = 5.0  # a point this far behind what is drawn there is hidden
+_HIDDEN_MM = 3.0  # a point this far behind the triangle that is drawn there is hidden
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Shot:
       colour: (2h, 2w, 3) uint8.
       mask: (2h, 2w) uint8, 255 where there is a head.
       face_ids: (2h, 2w) int32, the triangle drawn, from 1; 0 is none.
-      planes: (triangles + 1, 3) float32 depth as a function of the box's pixels.
+      far_mm: (triangles + 1,) depth of the farthest corner of each triangle, at its id.
       first_hair: the id of the first triangle of hair.
     """
 
@@ -35,7 +35,7 @@ class Shot:
     colour: np.ndarray
     mask: np.ndarray
     face_ids: np.ndarray
-    planes: np.ndarray
+    far_mm: np.ndarray
     first_hair: int
 
     def local(self, image_points: np.ndarray) -> np.ndarray:
@@ -63,8 +63,7 @@ class Shot:
         inside = (at >= -0.5).all(1) & (at[:, 0] < columns - 0.5) & (at[:, 1] < rows - 0.5)
         x, y = np.clip(np.round(at), 0, (columns - 1, rows - 1)).astype(int).T
         ids = self.face_ids[y, x]
-        drawn = (self.planes[ids] * np.stack([at[:, 0], at[:, 1], np.ones(len(at))], -1)).sum(1)
-        return inside & (ids < self.first_hair) & ((ids == 0) | (points[:, 2] > drawn - _HIDDEN_MM))
+        return inside & (ids < self.first_hair) & (points[:, 2] > self.far_mm[ids] - _HIDDEN_MM)
 
 
 @dataclass
@@ -101,7 +100,7 @@ class Mesh:
         ab, ac = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
         turn = ab[:, 0] * ac[:, 1] - ab[:, 1] * ac[:, 0]
         safe = np.where(np.abs(turn) < 1e-6, 1e-6, turn)
-        values = np.concatenate([self.texels - 0.5, seen[:, 2:]], 1)[self.triangles]  # (T, 3 corners, u v depth)
+        values = (self.texels - 0.5)[self.triangles]
         du, dv = values[:, 1] - values[:, 0], values[:, 2] - values[:, 0]
         slope_x = (du * ac[:, 1:2] - dv * ab[:, 1:2]) / safe[:, None]
         slope_y = (dv * ab[:, 0:1] - du * ac[:, 0:1]) / safe[:, None]
@@ -114,8 +113,8 @@ class Mesh:
         fixed = np.round(corners[..., :2] * 2**_SHIFT).astype(np.int32)
         for triangle, name in zip(fixed[drawn], (drawn + 1).tolist(), strict=True):
             cv2.fillConvexPoly(ids, triangle, name, shift=_SHIFT)
-        empty = np.zeros((1, 3), np.float32)
-        # Texture and depth as functions of the pixel: (triangles + 1, of u v depth, along x y and constant).
+        empty = np.zeros((1, 2), np.float32)
+        # Texture pixels as functions of the pixel: (triangles + 1, of u v, along x y and constant).
         planes = np.stack([np.concatenate([empty, part.astype(np.float32)]) for part in (slope_x, slope_y, constant)], -1)
         self._trim(ids, corners)
         grid_x = np.arange(ids.shape[1], dtype=np.float32)
@@ -123,7 +122,7 @@ class Mesh:
         index = ids.astype(np.intp)
         maps = np.empty((2, *ids.shape), np.float32)
         spare = np.empty(ids.shape, np.float32)  # fresh memory for every step would cost more than the sums
-        for value, (along_x, along_y, constant) in zip(maps, planes[:, :2].transpose(1, 2, 0).copy(), strict=True):
+        for value, (along_x, along_y, constant) in zip(maps, planes.transpose(1, 2, 0).copy(), strict=True):
             along_x.take(index, out=value, mode="clip")
             value *= grid_x
             along_y.take(index, out=spare, mode="clip")
@@ -133,7 +132,8 @@ class Mesh:
             value += spare
         colour = cv2.remap(self.texture, maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         mask = cv2.compare(ids, 0, cv2.CMP_GT)
-        return Shot(box, colour, mask, ids, planes[:, 2], self.first_hair + 1)
+        far_mm = np.concatenate([[-np.inf], corners[..., 2].min(1)])
+        return Shot(box, colour, mask, ids, far_mm, self.first_hair + 1)
 
     def _trim(self, ids: np.ndarray, corners: np.ndarray) -> None:
         """Empties pixels of the face's outline whose middle no triangle covers: cv2 also fills the pixels that an edge merely touches."""

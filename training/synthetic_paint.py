@@ -177,7 +177,7 @@ def _tint(canvas: Canvas, look: Look, rng: np.random.Generator) -> tuple[np.ndar
     if look.beard > 0:
         above = np.interp(side, [0, wing, 36, 58, 70], [300, shape.mouth_y + 12, shape.mouth_y - 4, 10, -10])
         jaw = smooth_step(y - above, -2, 9) * smooth_step(-np.abs(turn), -1.9, -1.6)
-        goatee = soft(0, below + 30, 26, 22)
+        goatee = soft(0, below + 32, 36, 24)
         lip = soft(0, (base + shape.mouth_y - shape.lip_upper) / 2 + 3, shape.mouth_half_width * 1.05, 5.5)
         hairy = np.clip(np.maximum(np.maximum(jaw, 1.2 * goatee) * look.beard, 1.3 * lip * look.moustache), 0, 0.95)
         lay(hairy, look.brow)

@@ -24,7 +24,7 @@ _RIGHT = np.array([0, .07, .14, .21, .3, .42, .56, .73, .93, 1.15, 1.37, np.pi /
 TURNS = np.concatenate([-_RIGHT[:0:-1], _RIGHT])
 _FRONT = _RIGHT[np.pi / 2 >= _RIGHT]
 _ABOVE = np.array([1, .98, .92, .8, .66, .52, .4, .3, .22, .14, .07])
-_BELOW = np.concatenate([np.linspace(0, 0.82, 18), 1 - 0.18 * np.cos(np.linspace(0, np.pi / 2, 7))[1:] ** 1.5])
+_BELOW = np.concatenate([np.linspace(0, 0.82, 18), 1 - 0.18 * np.cos(np.linspace(0, np.pi / 2, 7))[1:] ** 2])
 # fmt: on
 
 
@@ -105,15 +105,6 @@ def half_width_at(shape: FaceShape, y: np.ndarray) -> np.ndarray:
     return shape.half_width * np.where(y > _WIDEST, lower, upper)
 
 
-@lru_cache(maxsize=8)
-def contour_heights(shape: FaceShape) -> np.ndarray:
-    """Returns the heights (17,) of contour points 0 to 16, equally far apart along the outline seen straight on."""
-    y = shape.chin - (shape.chin - _CONTOUR_TOP) * (1 - np.sin(np.linspace(0, np.pi / 2, 120)))
-    x = half_width_at(shape, y)
-    along = np.concatenate([[0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
-    return np.interp(np.linspace(0, along[-1], 17), along, y)
-
-
 def eyelids(shape: FaceShape, side: int, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the upper and the lower lid (N, 2) of the eye on `side` (0 left, 1 right).
 
@@ -169,7 +160,7 @@ def flat_points(shape: FaceShape) -> np.ndarray:
     """Returns the 106 points (106, 2) of the face seen straight on, in millimetres."""
     points = np.zeros((106, 2))
     heights = contour_heights(shape)
-    widths = half_width_at(shape, heights)
+    widths = mesh_half_width(shape, heights)
     points[0:17] = np.stack([-widths, heights], -1)
     points[32:15:-1] = np.stack([widths, heights], -1)
     quarters = np.linspace(0, 1, 5)
@@ -281,6 +272,16 @@ def _row_half_widths(shape: FaceShape) -> np.ndarray:
 def mesh_half_width(shape: FaceShape, y: np.ndarray) -> np.ndarray:
     """Returns half the width of the head's mesh at heights `y`: straight from row to row."""
     return np.interp(y, row_heights(shape), _row_half_widths(shape))
+
+
+@lru_cache(maxsize=8)
+def contour_heights(shape: FaceShape) -> np.ndarray:
+    """Returns the heights (17,) of contour points 0 to 16, equally far apart along the mesh's outline seen straight on."""
+    rows = row_heights(shape)
+    y = np.concatenate([[_CONTOUR_TOP], rows[rows > _CONTOUR_TOP]])
+    x = mesh_half_width(shape, y)
+    along = np.concatenate([[0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
+    return np.interp(np.linspace(0, along[-1], 17), along, y)
 
 
 def on_mesh(shape: FaceShape, flat: np.ndarray) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Sub-pixel face landmarks from small heat-map networks: a registry of variants, one geometry, weights that work offline."""
 
+from zoo import nets
 from zoo.errors import ZooError
 from zoo.landmarker import Landmarker, Prediction, load, names
 from zoo.variants import VariantSpec, get
 
 __version__ = "0.1.0"
-__all__ = ["Landmarker", "Prediction", "VariantSpec", "ZooError", "get", "load", "names"]
+__all__ = ["Landmarker", "Prediction", "VariantSpec", "ZooError", "get", "load", "names", "nets"]

@@ -22,6 +22,10 @@ DETECTOR_TEMPLATE = np.array([[0.3364, 0.2803], [0.6636, 0.2803], [0.500, 0.4641
 
 # Eyes nearer to each other than this, or all five points in so small a spot, do not say how a face lies.
 MIN_EYE_DISTANCE_PX = 2.0
+# Below this correlation no turned and scaled template resembles the points: exchanged eyes reach 0.2, a full profile 0.77.
+_MIN_LIKENESS = 0.25
+# OpenCV takes no source with a side of SHRT_MAX or more.
+_OPENCV_SIDE_PX = 32_767
 # A face whose points lie further outside the picture than this share of its size cannot be cropped to anything useful.
 MAX_OUTSIDE_SHARE = 0.5
 
@@ -44,7 +48,7 @@ class Alignment:
           template: (4, 2) shares of the side: `LABEL_TEMPLATE`, or `DETECTOR_TEMPLATE` for MediaPipe's detector.
 
         Raises:
-          ZooError: the points are not (5, 2) or (4, 2), not finite, or lie all on one spot.
+          ZooError: the points are not (5, 2) or (4, 2), not finite, lie all on one spot, or not at all like a face.
         """
         four = four_points(five)
         target = template * size
@@ -52,6 +56,8 @@ class Alignment:
         source, target = four - source_mean, target - target_mean
         # Umeyama's least squares in the plane: points as complex numbers, the factor is <source, target> / <source, source>.
         z, w = source @ [1, 1j], target @ [1, 1j]
+        if abs(np.vdot(z, w)) < _MIN_LIKENESS * np.linalg.norm(z) * np.linalg.norm(w):
+            raise ZooError("the five points do not lie like a face: the left eye, as seen in the picture, comes first, then the right eye")
         factor = np.vdot(z, w) / np.vdot(z, z).real
         linear = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
         return Alignment(np.column_stack([linear, target_mean - linear @ source_mean]), int(size))
@@ -104,7 +110,7 @@ class Alignment:
         border = cv2.BORDER_CONSTANT if border is None else border
         matrix = self.matrix
         block = int(0.5 / self.scale + 1e-9) + 1 if self.scale < 0.5 else 1
-        if block > 1:
+        if block > 1 or max(image.shape[:2]) >= _OPENCV_SIDE_PX:
             image, matrix = self._averaged(image, matrix, block)
         # warpAffine puts pixel centres on integers; ours lie at i + 0.5.
         centred = matrix.copy()

@@ -6,9 +6,13 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable
+import zipfile
+import zlib
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import numpy as np
 
 from zoo.errors import ZooError
 
@@ -54,11 +58,25 @@ def write_json(path: str | os.PathLike, value: Any) -> Path:
 def read_json(path: str | os.PathLike) -> Any:
     """Returns the JSON in `path`; a ZooError names a file that is missing or broken."""
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ZooError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise ZooError(f"{path} is not JSON: {error}") from error
+
+
+def read_npz(path: str | os.PathLike, omit: Collection[str] = ()) -> dict[str, np.ndarray]:
+    """Returns the arrays of a NumPy archive (.npz) but those to omit; a ZooError if it is missing, broken, or of another kind."""
+    try:
+        found = np.load(path, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            raise ValueError("it holds one array")
+        with found as archive:
+            return {key: archive[key] for key in archive.files if key not in omit}
+    except OSError as error:
+        raise ZooError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise ZooError(f"{path} is no whole NumPy archive (.npz): {error}") from error
 
 
 def sha256(path: str | os.PathLike) -> str:

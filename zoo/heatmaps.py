@@ -7,6 +7,7 @@ of the grid, and the centre of cell (i, j) is (i + 0.5, j + 0.5).
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 # Soft-max logits per unit of map. With 6 x 2 = 12 between the highest and the lowest cell, a flat background of 1,024 cells
@@ -39,9 +40,10 @@ def decode(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     3 cells of the border the window is cut and leans inward: see `tests/test_heatmaps.py` for by how much.
     """
     height, width, count = maps.shape
-    flat = np.ascontiguousarray(maps.reshape(height * width, count).T, np.float32)
-    peak = flat.argmax(1)
-    mass = np.exp(LOGIT_SCALE * (flat - flat[np.arange(count), peak][:, None]))
+    mass = cv2.transpose(np.ascontiguousarray(maps, np.float32).reshape(height * width, count))
+    mass *= LOGIT_SCALE
+    peak = mass.argmax(1)
+    np.exp(mass, out=mass)  # logits are at most 12, so no maximum need be taken off first
     offsets = np.arange(-WINDOW_RADIUS, WINDOW_RADIUS + 1)
     rows, columns = peak[:, None] // width + offsets, peak[:, None] % width + offsets
     inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]

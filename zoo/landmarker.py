@@ -66,7 +66,7 @@ class Landmarker:
         Raises:
           ZooError: the picture or the points cannot be used.
         """
-        return self._find(as_rgb(image), np.asarray(five), LABEL_TEMPLATE, None)
+        return self._find(as_rgb(image), five, LABEL_TEMPLATE, None)
 
     def detect(self, image: np.ndarray, *, range: str = "both", min_score: float = 0.5) -> list[Prediction]:
         """Finds the faces with MediaPipe's detector, then the landmarks of each; the largest face comes first.
@@ -88,6 +88,7 @@ class Landmarker:
 
     def _find(self, image: np.ndarray, five: np.ndarray, template: np.ndarray, box: tuple | None) -> Prediction:
         alignment = Alignment.from_five(five, self.size, template)
+        five = np.asarray(five, np.float64)
         check_inside(five, image.shape)
         maps = self.forward(alignment.crop(image))
         grid_points, scores = decode(maps)

@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo.cards import weights_folder
 from zoo.errors import ZooError
+from zoo.files import read_npz
 from zoo.variants import get, split_tag
 
 
@@ -48,11 +49,7 @@ def from_arrays(model: Any, arrays: dict[str, np.ndarray], *, partial: bool = Fa
 
 def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Returns the arrays of a weights file (.npz); a ZooError says what is wrong with it."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key].astype(np.float32) for key in archive.files}
-    except (OSError, ValueError, EOFError) as error:
-        raise ZooError(f"cannot read weights from {path}: {error}") from error
+    return {key: value.astype(np.float32) for key, value in read_npz(path).items()}
 
 
 def read_backbone(model: Any, weights: str) -> int:

@@ -1,0 +1,112 @@
+"""What may import what, and which names stand in one place only: read from the source, without running it."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("zoo", "training", "tflite", "demo")
+# The arrow zoo <- training <- tflite <- demo. The demo skips training but for the faces that the project draws itself.
+ALLOWED = {"zoo": {"zoo"}, "training": {"zoo", "training"}, "tflite": {"zoo", "training", "tflite"}, "demo": {"zoo", "tflite", "demo"}}
+EXCEPTIONS = {("zoo/landmarker.py", "tflite.runtime"), ("demo/samples.py", "training.synthetic")}
+TENSORFLOW = {"tensorflow", "tensorflow_model_optimization"}
+FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+
+
+def imports(tree, module=""):
+    """Yields (module, whether it stands inside a function) for every import; `from a import b` gives a and a.b."""
+    lazy = {id(inner) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.Lambda) for inner in ast.walk(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{module}: relative imports are not used here"
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        yield from ((name, id(node) in lazy) for name in names)
+
+
+def users(is_it):
+    """Returns the files with an import for which `is_it(module, lazy)` holds."""
+    return {file for file, tree in TREES.items() if any(is_it(name, lazy) for name, lazy in imports(tree, file))}
+
+
+def attributes(name):
+    """Returns the files that use an attribute or a name."""
+    return {
+        file
+        for file, tree in TREES.items()
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Attribute) and node.attr == name) or (isinstance(node, ast.Name) and node.id == name)
+    }
+
+
+@pytest.mark.parametrize("file", TREES)
+def test_imports_follow_the_arrow(file):
+    package = file.split("/")[0]
+    for name, lazy in imports(TREES[file], file):
+        root = name.partition(".")[0]
+        if root not in PACKAGES or root in ALLOWED[package]:
+            continue
+        excepted = any(file == where and (name == what or name.startswith(f"{what}.")) for where, what in EXCEPTIONS)
+        # `from tflite import runtime` would name the package itself as well; the exceptions are written with the full path.
+        assert excepted, f"{file} imports {name}"
+        assert lazy or package != "zoo", f"{file} imports {name} at its top"
+
+
+def test_zoo_imports_others_than_numpy_and_opencv_only_inside_functions():
+    known = {"numpy", "cv2", "zoo"} | set(sys.stdlib_module_names)
+    for file, tree in TREES.items():
+        if file.startswith("zoo/"):
+            heavy = {name for name, lazy in imports(tree) if not lazy and name.partition(".")[0] not in known}
+            assert not heavy, f"{file} imports {heavy} at its top"
+
+
+def test_tensorflow_is_imported_in_three_files_only():
+    found = users(lambda name, lazy: name.partition(".")[0] in TENSORFLOW)
+    assert found == {"training/qat.py", "tflite/export.py", "zoo/nets/stages.py"}
+    at_top = users(lambda name, lazy: name.partition(".")[0] in TENSORFLOW and not lazy)
+    assert at_top <= {"training/qat.py"}
+
+
+def test_streamlit_is_imported_in_the_demos_page_only():
+    assert users(lambda name, lazy: name.partition(".")[0] == "streamlit") <= {"demo/app.py"}
+
+
+def test_keras_is_never_reached_through_tensorflow():
+    for file, tree in TREES.items():
+        for node in ast.walk(tree):
+            reached = isinstance(node, ast.Attribute) and node.attr == "keras" and isinstance(node.value, ast.Name)
+            assert not (reached and node.value.id in ("tf", "tensorflow")), f"{file} line {node.lineno}"
+        assert not any(name.startswith("tensorflow.keras") for name, _ in imports(tree)), file
+
+
+def test_pictures_are_warped_in_one_place_only():
+    assert attributes("warpAffine") == {"zoo/alignment.py"}
+    calls = [node for node in ast.walk(TREES["zoo/alignment.py"]) if isinstance(node, ast.Attribute) and node.attr == "warpAffine"]
+    assert len(calls) == 1
+
+
+def test_pickles_are_never_read_and_code_is_never_evaluated():
+    for file, tree in TREES.items():
+        names = {name.partition(".")[0] for name, _ in imports(tree)}
+        assert not names & {"pickle", "dill", "joblib", "shelve"}, file
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                assert getattr(node.func, "id", "") not in ("eval", "exec"), f"{file} line {node.lineno}"
+                pickled = [k for k in node.keywords if k.arg == "allow_pickle" and getattr(k.value, "value", None) is not False]
+                assert not pickled, f"{file} line {node.lineno}"
+
+
+def test_no_module_bears_the_name_of_one_in_the_standard_library_or_says_nothing():
+    names = {part for file in TREES for part in Path(file).with_suffix("").parts} - {"__init__", "__main__"}
+    assert not names & set(sys.stdlib_module_names)
+    assert not {name for name in names if name in ("util", "common", "misc", "helpers") or name.endswith("utils")}
+
+
+def test_every_module_says_what_it_is_for():
+    assert not [file for file, tree in TREES.items() if not ast.get_docstring(tree)]

@@ -1,0 +1,197 @@
+"""From synthetic faces to files for a phone: fit, quantize, export and audit, for every kind of head."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tflite.__main__ import main as tflite_main
+from tflite.audit import audit
+from tflite.runtime import RUNTIMES, open_model
+from training import packs, runs
+from training.__main__ import main as training_main
+from training.synthetic import draw_face
+from zoo import terminal
+from zoo.variants import get
+
+pytestmark = pytest.mark.slow
+
+PRECISIONS = ("float32", "float16", "int8")
+SAME_MAPS = 1e-3  # of 0..6, between Keras and the float32 file
+FACES = 12
+DENORMAL = 1e-41
+
+
+def lively_arrays(spec):
+    """Returns random weights whose maps vary all over 0..6, as a trained network's do, with one denormal number among them."""
+    import keras
+
+    from zoo.nets import build, to_arrays
+
+    keras.backend.clear_session()
+    rng, arrays = np.random.default_rng(0), to_arrays(build(spec, keras))
+    for key, value in arrays.items():
+        name, shape = key.split("/")[1], value.shape
+        if name in ("gamma", "moving_variance"):
+            value = rng.uniform(0.7, 1.3, shape)
+        elif name == "kernel":
+            value = rng.normal(0, np.sqrt(1.5 / (np.prod(shape[:2]) * (1 if "depthwise" in key else shape[2]))), shape)
+        else:
+            value = rng.normal(0, 0.2, shape)
+        arrays[key] = value.astype(np.float32)
+    arrays["maps_conv/kernel"] *= 2
+    arrays["maps_conv/bias"] += 2
+    arrays["head_2_project/kernel"][0, 0, 0, 0] = DENORMAL
+    return arrays
+
+
+def crops(spec, count, first_seed):
+    return np.stack([draw_face(first_seed + seed, spec.size).image for seed in range(count)])
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """Works in a folder of its own, with few synthetic faces."""
+    place = tmp_path_factory.mktemp("pipeline")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setattr(packs, "_SYNTHETIC_FACES", FACES)
+        patch.setattr("training.loop._CHECK_CROPS", 4)
+        patch.setattr("training.quantize._CALIBRATION_BATCHES", 4)
+        yield place
+
+
+@pytest.fixture(scope="module")
+def command_line(workplace):
+    """Returns the folder of a quantisation-aware run, made and exported as the README says, but in few steps."""
+    np.savez("start.npz", **lively_arrays(get("mixed-035-096")))
+    few = ["--batch", "4", "--steps", "2", "--learning-rate", "1e-6"]
+    assert training_main(["fit", "mixed-035-096", *few, "--init", "start.npz"]) == 0
+    assert training_main(["quantize", "mixed-035-096.open", *few]) == 0
+    assert tflite_main(["export", "mixed-035-096.open-int8"]) == 0
+    return runs.run_folder("mixed-035-096.open-int8")
+
+
+@pytest.fixture(scope="module", params=["mixed-035-096", "deconv-035-128", "shuffle-035-128"])
+def exported(request, workplace):
+    """Returns a variant, the float weights, and the folder with its three files."""
+    spec = get(request.param)
+    if spec.name == "mixed-035-096":
+        folder = request.getfixturevalue("command_line")
+        return spec, runs.weights_path(runs.run_folder("mixed-035-096.open")), folder
+    from tflite.export import float_file, int8_content
+    from training import qat
+
+    arrays = lively_arrays(spec)
+    folder = workplace / spec.name
+    folder.mkdir()
+    np.savez(folder / "weights.npz", **arrays)
+    for precision in PRECISIONS[:2]:
+        (folder / f"{precision}.tflite").write_bytes(float_file(spec, arrays, precision))
+    model, quantized = qat.build_quantized(spec, arrays)
+    assert qat.calibrate(quantized, model, [crops(spec, 8, 100)]) > 50
+    (folder / "int8.tflite").write_bytes(int8_content(quantized, spec))
+    return spec, folder / "weights.npz", folder
+
+
+def test_every_file_passes_its_audit_as_one_delegated_part(exported):
+    spec, _, folder = exported
+    for precision in PRECISIONS:
+        report = audit(folder / f"{precision}.tflite", precision)
+        assert report.ok, (precision, report.problems)
+        assert report.partitions == dict.fromkeys(RUNTIMES, 1)
+    assert set(report.tensor_types) == {"int8", "int32"}
+    assert report.operators["TRANSPOSE_CONV"] == sum(stage.kind == "deconv" for stage in spec.stages)
+    assert report.operators["DEPTH_TO_SPACE"] == sum(stage.kind == "shuffle" for stage in spec.stages)
+    sizes = [(folder / f"{precision}.tflite").stat().st_size for precision in PRECISIONS]
+    assert sizes[0] > 1.7 * sizes[1] > 2.5 * sizes[2]
+
+
+def test_the_int8_file_takes_pixels_less_128_and_gives_maps_from_0_to_6(exported):
+    spec, _, folder = exported
+    report = audit(folder / "int8.tflite")
+    image, maps = report.inputs[0], report.outputs[0]
+    assert (image.dtype, image.shape, image.scale, image.zero_point) == ("int8", (1, spec.size, spec.size, 3), 1 / 128, 0)
+    assert (maps.dtype, maps.shape, maps.zero_point) == ("int8", (1, spec.grid, spec.grid, spec.points), -128)
+    assert maps.scale == pytest.approx(6 / 255, rel=1e-5)
+
+
+def test_the_float_file_agrees_with_keras(exported):
+    import keras
+
+    from zoo.nets import build, from_arrays
+    from zoo.nets.weights import read_arrays
+
+    spec, weights, folder = exported
+    model = build(spec, keras)
+    from_arrays(model, read_arrays(weights))
+    forward = {precision: open_model(folder / f"{precision}.tflite").forward for precision in PRECISIONS}
+    for crop in crops(spec, 2, 500):
+        expected = np.asarray(model(crop[None].astype(np.float32), training=False))[0]
+        assert expected.std() > 0.3  # maps of one value would agree with anything
+        assert np.abs(forward["float32"](crop) - expected).max() < SAME_MAPS
+        assert np.abs(forward["float16"](crop) - expected).mean() < 0.02
+        found = forward["int8"](crop)
+        assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.9
+        assert np.abs(found - expected).mean() < 0.35
+
+
+def test_both_runtimes_give_the_same_int8_maps(exported):
+    spec, _, folder = exported
+    crop = crops(spec, 1, 600)[0]
+    first, second = (open_model(folder / "int8.tflite", runtime=runtime).forward(crop) for runtime in RUNTIMES)
+    assert np.abs(first - second).max() <= 1.01 * 6 / 255  # one step
+    assert (first == second).mean() > 0.99
+
+
+def test_the_command_line_says_what_it_made(command_line, capsys):
+    float_run = runs.run_folder("mixed-035-096.open")
+    assert runs.read_facts(command_line)["parent"] == str(float_run)
+    assert runs.read_facts(float_run)["data"] == [{"source": "synthetic", "faces": FACES}]
+    configuration = runs.read_configuration(command_line)
+    assert configuration.quantized and configuration.init == "mixed-035-096.open" and configuration.steps == 2
+    capsys.readouterr()
+    files = [str(command_line / f"{precision}.tflite") for precision in PRECISIONS]
+    assert tflite_main(["audit", *files, "--json"]) == 0
+    assert [report["precision"] for report in json.loads(capsys.readouterr().out)] == list(PRECISIONS)
+
+
+def test_runs_and_files_are_evaluated_alike(command_line, capsys, monkeypatch):
+    monkeypatch.setattr("training.evaluate.draw_face", draw_face, raising=False)
+    from training import evaluate
+
+    real = evaluate.samples
+    monkeypatch.setattr(evaluate, "samples", lambda *args: real(*args)[:6])
+    models = ["mixed-035-096.open", "mixed-035-096.open-int8", *(str(command_line / f"{precision}.tflite") for precision in PRECISIONS)]
+    assert training_main(["evaluate", *models, "--csv", "faces.csv", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["model"] for row in rows] == models and all(row["faces"] == 6 for row in rows)
+    errors = [row["nme106 %"] for row in rows]
+    assert errors[2] == pytest.approx(errors[0], rel=1e-3)  # the float32 file and its run in Keras: one pipeline, one metric
+    assert errors[4] == pytest.approx(errors[1], rel=0.1)  # the int8 file and its quantisation-aware run
+    assert len(Path("faces.csv").read_text().splitlines()) == 1 + 6 * len(models)
+
+
+@pytest.mark.parametrize(
+    ("main", "argv", "message"),
+    [
+        (training_main, ["fit", "mixd-035-096"], "did you mean 'mixed-035-096'"),
+        (training_main, ["fit", "mixed-035-096", "--source", "none.npz"], "is neither 'synthetic'"),
+        (training_main, ["fit", "mixed-035-096", "--init", "nothing"], "--init 'nothing' is not known"),
+        (training_main, ["fit", "mixed-035-096", "--steps", "0"], "steps must be at least 1"),
+        (training_main, ["fit", "mixed-035-096", "--resume", "mixed-035-096.open-int8"], "is a quantisation-aware run"),
+        (training_main, ["quantize", "nothing"], "there is no run 'nothing'"),
+        (training_main, ["quantize", "mixed-035-096.open-int8"], "is a quantisation-aware run"),
+        (training_main, ["quantize", "mixed-035-096.open", "--resume"], "is a float run"),
+        (training_main, ["evaluate", "none.tflite"], "there is no file 'none.tflite'"),
+        (tflite_main, ["export", "nothing"], "there is no run 'nothing'"),
+        (tflite_main, ["export", "mixed-035-096.open", "--precision", "int8"], "is a float run: quantize it for int8"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_users_error_ends_in_one_line(command_line, main, argv, message, capsys):
+    capsys.readouterr()
+    assert terminal.run(main, argv) == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1 and message in lines[0]
