@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from lively import enliven
 
 from zoo.errors import ZooError
 from zoo.variants import Stage, VariantSpec, get
@@ -23,23 +24,6 @@ def tf_keras():
     return pytest.importorskip("tf_keras")
 
 
-def lively(model, seed=0):
-    """Gives a model random weights of every kind, so that no layer is the identity and maps leave their limits."""
-    rng = np.random.default_rng(seed)
-    for layer in model.layers:
-        for variable in layer.weights:
-            name, shape = variable.name.split("/")[-1].split(":")[0], tuple(variable.shape)
-            if name in ("gamma", "moving_variance"):
-                value = rng.uniform(0.6, 1.4, shape)
-            elif "kernel" in name:
-                fan_in = np.prod(shape[:2]) * (1 if "depthwise" in layer.name else shape[2])
-                value = rng.normal(0, np.sqrt(1 / fan_in), shape)
-            else:
-                value = rng.normal(0, 0.2, shape)
-            variable.assign(value.astype(np.float32))
-    return model
-
-
 def crops(size, count=2):
     return np.random.default_rng(1).integers(0, 256, (count, size, size, 3)).astype(np.float32)
 
@@ -53,7 +37,7 @@ def test_both_namespaces_build_the_same_network(name, keras, tf_keras):
     from zoo.nets import build, from_arrays, to_arrays
 
     spec = get(name)
-    ours, other = lively(build(spec, keras)), build(spec, tf_keras)
+    ours, other = enliven(build(spec, keras)), build(spec, tf_keras)
     assert described(ours) == described(other)
     arrays = to_arrays(ours)
     assert list(arrays) == list(to_arrays(other))
@@ -89,7 +73,7 @@ def test_every_weight_learns(name, keras):
 def test_the_backbone_is_mobilenet_v2_with_its_names_and_its_padding(keras):
     from zoo.nets import build, from_arrays, to_arrays
 
-    theirs = lively(keras.applications.MobileNetV2(alpha=0.35, include_top=False, weights=None, input_shape=(128, 128, 3)))
+    theirs = enliven(keras.applications.MobileNetV2(alpha=0.35, include_top=False, weights=None, input_shape=(128, 128, 3)))
     model = build(get("mixed-035-128"), keras, scale_input=False)
     arrays = to_arrays(theirs)
     taken = from_arrays(model, arrays, partial=True)
@@ -104,7 +88,7 @@ def test_the_backbone_is_mobilenet_v2_with_its_names_and_its_padding(keras):
 def test_a_backbone_starts_from_a_local_file_and_refuses_one_of_another_width(keras, tmp_path):
     from zoo.nets import build, read_backbone, to_arrays
 
-    donor = lively(build(get("mixed-035-096"), keras))
+    donor = enliven(build(get("mixed-035-096"), keras))
     np.savez(tmp_path / "weights.npz", **to_arrays(donor))
     model = build(get("deconv-035-128"), keras)
     assert read_backbone(model, str(tmp_path / "weights.npz")) > 250
@@ -122,7 +106,7 @@ def test_scaling_in_the_graph_equals_scaling_outside(namespace, request):
     from zoo.nets import build, from_arrays, to_arrays
 
     module = request.getfixturevalue(namespace)
-    inside, outside = lively(build(SMALL, module)), build(SMALL, module, scale_input=False)
+    inside, outside = enliven(build(SMALL, module)), build(SMALL, module, scale_input=False)
     from_arrays(outside, to_arrays(inside))
     x = crops(64)
     a, b = inside(x, training=False), outside(x / 128 - 1, training=False)
@@ -150,7 +134,7 @@ def test_the_pixel_shuffle_is_depth_to_space(namespace, request):
 def test_weights_survive_as_arrays(keras):
     from zoo.nets import build, from_arrays, to_arrays
 
-    model, fresh = lively(build(SMALL, keras)), build(SMALL, keras)
+    model, fresh = enliven(build(SMALL, keras)), build(SMALL, keras)
     arrays = to_arrays(model)
     assert all(array.dtype == np.float32 for array in arrays.values())
     assert from_arrays(fresh, arrays) == len(arrays)
@@ -192,7 +176,7 @@ def test_unpublished_weights_are_refused(keras, monkeypatch, tmp_path):
     monkeypatch.setattr(cards, "WEIGHTS", tmp_path)
     with pytest.raises(ZooError, match=r"no float weights are published for mixed-035-096\.open"):
         load("mixed-035-096")
-    arrays = to_arrays(lively(build_for("mixed-035-096", keras)))
+    arrays = to_arrays(enliven(build_for("mixed-035-096", keras)))
     (tmp_path / "mixed-035-096.open").mkdir()
     np.savez(tmp_path / "mixed-035-096.open" / "float.npz", **arrays)
     assert np.array_equal(to_arrays(load("mixed-035-096"))["maps_conv/bias"], arrays["maps_conv/bias"])

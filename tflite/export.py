@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tflite.graph import without_denormals
 from training import runs
 from zoo import terminal
 from zoo.errors import ZooError
@@ -16,8 +17,6 @@ from zoo.files import write_whole
 from zoo.variants import VariantSpec, get
 
 PRECISIONS = ("float32", "float16", "int8")
-# Weights smaller than this are zero for every purpose but speed: denormal numbers slow a CPU down many times over.
-_SMALLEST = {"float32": np.finfo(np.float32).tiny, "float16": float(np.finfo(np.float16).tiny)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,10 +55,7 @@ def export(folder: Path, out: Path, precisions: list[str] | None = None) -> list
     for precision in precisions or possible:
         if precision not in possible:
             raise ZooError(f"{folder.name} is a float run: quantize it for int8; possible: {', '.join(possible)}")
-        if precision == "int8":
-            content = int8_file(spec, folder)
-        else:
-            content = float_file(spec, read_arrays(runs.weights_path(parent)), precision)
+        content = int8_file(spec, folder) if precision == "int8" else float_file(spec, read_arrays(runs.weights_path(parent)), precision)
         path = write_whole(out / f"{precision}.tflite", content)
         rows.append({"file": str(path), "precision": precision, "bytes": len(content)})
     return rows
@@ -80,11 +76,11 @@ def float_file(spec: VariantSpec, arrays: dict[str, np.ndarray], precision: str 
     tf_keras.backend.clear_session()
     model = build(spec, tf_keras, batch_size=1)
     from_arrays(model, arrays)
-    converter = _converter(model, spec, _SMALLEST[precision])
+    converter = _converter(model, spec)
     if precision == "float16":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
-    return converter.convert()
+    return without_denormals(converter.convert())
 
 
 def int8_file(spec: VariantSpec, folder: Path) -> bytes:
@@ -108,19 +104,18 @@ def int8_content(quantized: Any, spec: VariantSpec) -> bytes:
     from training import qat
 
     qat.freeze_ranges(quantized)
-    converter = _converter(quantized, spec, _SMALLEST["float32"])
+    converter = _converter(quantized, spec)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.inference_input_type = converter.inference_output_type = tf.int8
-    return converter.convert()
+    return without_denormals(converter.convert())
 
 
-def _converter(model: Any, spec: VariantSpec, smallest: float) -> Any:
+def _converter(model: Any, spec: VariantSpec) -> Any:
     """Returns a converter over the model frozen at batch 1: with a free batch no deconvolution is delegated."""
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    model.set_weights([np.where(np.abs(w) < smallest, 0, w) if np.ndim(w) > 1 else w for w in model.get_weights()])
     call = tf.function(lambda crop: model(crop, training=False))
     frozen = convert_variables_to_constants_v2(call.get_concrete_function(tf.TensorSpec((1, spec.size, spec.size, 3), tf.float32, "crop")))
     return tf.lite.TFLiteConverter.from_concrete_functions([frozen], tf.Module())

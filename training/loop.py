@@ -71,7 +71,13 @@ def train(
     bar = tqdm(total=configuration.steps, initial=step, unit="step", desc=folder.name, dynamic_ncols=True)
 
     def save() -> None:
-        runs.save_checkpoint(folder, runs.Checkpoint(step, *_state(model, optimizer), history, time.monotonic() - began))
+        state = _state(model, optimizer)
+        # A bounded map of what is not a number is 0, so the loss may not tell.
+        if not all(np.isfinite(value).all() for value in state[0]):
+            rate = configuration.rate_at(step)
+            advice = f"lower the learning rate (now {rate:.2g}), or start from weights that were trained for longer"
+            raise ZooError(f"the weights are no numbers any more at step {step}; {advice}")
+        runs.save_checkpoint(folder, runs.Checkpoint(step, *state, history, time.monotonic() - began))
         runs.save_weights(folder, _averaged(model, optimizer, weights_of))
 
     try:
