@@ -304,5 +304,5 @@ def _cpu_model() -> str:
 
 def _system() -> str:
     with contextlib.suppress(OSError, AttributeError):
-        return f"{platform.freedesktop_os_release()['PRETTY_NAME']}, {platform.system()} {platform.release()} {platform.machine()}"
-    return f"{platform.system()} {platform.release()} {platform.machine()}"
+        return f"{platform.freedesktop_os_release()['PRETTY_NAME']} {platform.machine()}"
+    return f"{platform.system()} {platform.machine()}"

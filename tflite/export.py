@@ -30,6 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Writes the files and prints their sizes."""
     folder = runs.run_folder(args.run)
+    runs.weights_path(folder)  # what a user may have got wrong comes before the slow import
+    with terminal.without_stderr():
+        import tensorflow  # noqa: F401 - its first import writes a dozen lines
     rows = export(folder, Path(args.out) if args.out else folder, args.precision)
     terminal.show(rows, args.json)
     return 0

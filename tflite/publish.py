@@ -37,8 +37,12 @@ _FILES = {"float32": "float32.tflite", "float16": "float16.tflite", "int8": "int
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
     parser.add_argument("run", metavar="RUN", nargs="?", help="a quantisation-aware run")
-    parser.add_argument("--source", action="append", metavar="SET", help="measure on this labelled set (may be repeated; default: synthetic)")
-    parser.add_argument("--held-out", action="append", metavar="SET", help="measure on this set's people kept from training (may be repeated)")
+    parser.add_argument(
+        "--source", action="append", metavar="SET", help="measure on this labelled set (may be repeated; default: synthetic)"
+    )
+    parser.add_argument(
+        "--held-out", action="append", metavar="SET", help="measure on this set's people kept from training (may be repeated)"
+    )
     parser.add_argument("--rounds", type=int, default=40, help="of the benchmark (default %(default)s)")
     parser.add_argument("--check", action="store_true", help="measure and judge, but publish nothing")
     parser.add_argument("--readme", action="store_true", help="only write the README's table anew from the cards")
@@ -96,12 +100,14 @@ def make_card(folder: Path, out: Path, sources: Sequence[str], held_out: Sequenc
         "stages": [f"{stage.kind} {stage.width}" for stage in spec.stages], "laterals": [tap for tap in spec.laterals if tap],
         "data": [_source(entry) for entry in facts["data"]],
         "training": {
-            "float": {"configuration": _plain(parent_configuration), "minutes": _minutes(parent), "versions": runs.read_facts(parent)["versions"]},
+            "float": {
+                "configuration": _plain(parent_configuration), "minutes": _minutes(parent), "versions": runs.read_facts(parent)["versions"],
+            },
             "quantized": {"configuration": _plain(configuration), "minutes": _minutes(folder), "versions": facts["versions"]},
         },
         "accuracy": accuracy, "parts": parts,
         "latency": {"machine": benchmarks.caption(), "rows": rows},
-        "audit": {precision: {"operators": dict(report.operators), "partitions": report.partitions} for precision, report in reports.items()},
+        "audit": {name: {"operators": dict(report.operators), "partitions": report.partitions} for name, report in reports.items()},
         "files": {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in sorted(out.iterdir())},
         "problems": problems,
     }  # fmt: skip
@@ -111,7 +117,7 @@ def _accuracy(out: Path, sources: Sequence[str], held_out: Sequence[str]) -> tup
     rows, parts = [], {}
     for source, kept in [*((s, None) for s in sources), *((s, 0.1) for s in held_out)]:
         faces = evaluations.samples(source, kept)
-        title = f"{Path(source).stem}{' (held-out people)' if kept else ''}"
+        title = f"{Path(source).stem}{' (held out)' if kept else ''}"
         for align in evaluations.ALIGNMENTS[:2]:
             for precision in ("int8", "float32"):
                 find = evaluations.landmarker(str(out / _FILES[precision]))
@@ -127,7 +133,8 @@ def _too_much_lost(accuracy: list[dict[str, Any]]) -> list[str]:
     for small, large in zip(accuracy[::2], accuracy[1::2], strict=True):
         lost = small["core12 %"] / large["core12 %"] - 1
         if not lost <= MAX_LOSS:
-            problems.append(f"int8 loses {100 * lost:.1f} % of core12 on {small['source']} ({small['five points']}), at most {100 * MAX_LOSS:.0f} % may be lost")
+            where = f"{small['source']} ({small['five points']})"
+            problems.append(f"int8 loses {100 * lost:.1f} % of core12 on {where}, at most {100 * MAX_LOSS:.0f} % may be lost")
     return problems
 
 
@@ -148,7 +155,11 @@ def write_golden(out: Path) -> None:
 
 def _source(entry: dict[str, Any]) -> dict[str, Any]:
     known, stem = provenance(entry["source"]), Path(entry["source"]).stem
-    described = vars(known) if known else {"title": stem, "labels": "the trainer's own", "licence": "the trainer's own", "tag": "as declared"}
+    described = (
+        {k: v for k, v in vars(known).items() if k != "for_choosing"}
+        if known
+        else {"title": stem, "labels": "the trainer's own", "licence": "the trainer's own", "tag": "as declared"}
+    )
     return {"source": stem, "faces": entry["faces"], **described}
 
 

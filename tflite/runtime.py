@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import ZooError, unknown
+from zoo.terminal import without_stderr
 
 RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 STRIDE = 4  # input pixels per cell of the grid
@@ -275,20 +276,9 @@ def _module(runtime: str) -> ModuleType:
 @contextlib.contextmanager
 def _quiet(runtime: str) -> Iterator[None]:
     """Hides the line that a runtime's C++ side writes on stderr when it makes its first delegate; no setting switches that off."""
-    with _opening:
-        saved = None
-        if runtime not in _quietened:
-            _quietened.add(runtime)
-            with contextlib.suppress(OSError):  # a process may have no stderr
-                saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-                os.dup2(null, 2)
-                os.close(null)
-        try:
-            yield
-        finally:
-            if saved is not None:
-                os.dup2(saved, 2)
-                os.close(saved)
+    with _opening, without_stderr() if runtime not in _quietened else contextlib.nullcontext():
+        _quietened.add(runtime)
+        yield
 
 
 def _tensor_info(detail: dict[str, Any]) -> TensorInfo:

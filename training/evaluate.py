@@ -60,18 +60,22 @@ class Evaluation:
         low, high = metrics.mean_interval(self.core12[found]) if found.any() else (float("nan"),) * 2
         return {
             "model": self.model, "source": self.source, "faces": len(self.nme), "missed": int((~found).sum()),
-            "core12 %": round(100 * float(self.core12[found].mean()), 3), "95 % interval": f"{100 * low:.2f}..{100 * high:.2f}",
-            f"nme{self.scheme} %": round(100 * float(self.nme[found].mean()), 3), "box nme %": round(100 * float(self.box[found].mean()), 3),
+            "core12 %": round(100 * float(self.core12[found].mean()), 3), "core12 95 %": f"{100 * low:.2f}..{100 * high:.2f}",
+            "points": int(self.scheme), "nme %": round(100 * float(self.nme[found].mean()), 3),
+            "box nme %": round(100 * float(self.box[found].mean()), 3),
             "AUC@0.08": round(metrics.auc(self.nme), 4), "FR@0.08 %": round(100 * metrics.failure_rate(self.nme), 2),
         }  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
-    parser.add_argument("models", nargs="+", metavar="NAME|RUN|FILE", help="published weights (name[.tag][:float32]), a run, or a .tflite file")
-    parser.add_argument("--source", action="append", metavar="SET", help="'synthetic' (the default), a labels file, or a folder with images/ and landmarks.npz")  # fmt: skip
+    parser.add_argument(
+        "models", nargs="+", metavar="NAME|RUN|FILE", help="published weights (name[.tag][:float32]), a run, or a .tflite file"
+    )
+    parser.add_argument("--source", action="append", metavar="SET",
+                        help="'synthetic' (the default), a labels file, or a folder with images/ and landmarks.npz")  # fmt: skip
     parser.add_argument("--align", choices=ALIGNMENTS, default="noisy",
-                        help="five points: the labels' with the detector's noise (default), the detector's own, or the labels'")  # fmt: skip
+                        help="five points: the labels' with the detector's noise (default), the detector's, the labels'")  # fmt: skip
     parser.add_argument("--held-out", action="store_true", help="only the people that trainings with the default --held-out never saw")
     parser.add_argument("--csv", metavar="FILE", help="write the errors of every face")
     parser.add_argument("--json", action="store_true", help="print the rows for programs")
@@ -106,7 +110,12 @@ def samples(source: str, held_out: float | None = None) -> list[tuple[Sample, np
         faces = [(seed, draw_face(seed)) for seed in range(first, first + 64)]
         scheme = SCHEMES["106"]
         return [
-            (Sample(Path(f"synthetic_{seed}"), f.points, np.ones(106, np.float32), scheme.five_points(f.points), str(seed), "106", f.points), f.image)
+            (
+                Sample(
+                    Path(f"synthetic_{seed}"), f.points, np.ones(106, np.float32), scheme.five_points(f.points), str(seed), "106", f.points
+                ),
+                f.image,
+            )
             for seed, f in faces
         ]
     found = [(s, None) for s in read_source(source) if held_out is None or is_held_out(s.group, held_out)]
@@ -134,15 +143,15 @@ def _of_run(folder: Path) -> Landmarker:
     configuration = runs.read_configuration(folder)
     spec, arrays = get(configuration.variant), read_arrays(runs.weights_path(folder))
     if configuration.quantized:
-        from training import qat
-
+        with terminal.without_stderr():
+            from training import qat
         parent = runs.run_folder(runs.read_facts(folder)["parent"])
         _, model = qat.build_quantized(spec, read_arrays(runs.weights_path(parent)))
         qat.set_quantized(model, arrays)
         to_input: Callable = qat.to_input
     else:
-        import keras
-
+        with terminal.without_stderr():
+            import keras
         model = build(spec, keras)
         from_arrays(model, arrays)
         to_input = np.float32

@@ -12,6 +12,7 @@ from typing import Any
 from training import runs
 from training.configuration import Configuration
 from training.provenance import check_tag
+from zoo import terminal
 from zoo.errors import ZooError
 from zoo.variants import TAGS, get, split_tag
 
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     default = Configuration("")
     parser.add_argument("name", metavar="NAME", help="variant, e.g. mixed-035-128")
     parser.add_argument("--source", action="append", metavar="NAME[:weight]",
-                        help="'synthetic' (the default), a labels file, or a folder with images/ and landmarks.npz; may be repeated")  # fmt: skip
+                        help="'synthetic' (default), a labels file, or a folder with images/ and landmarks.npz; repeatable")  # fmt: skip
     parser.add_argument("--tag", default=default.tag, choices=TAGS, help="what the data allow (default %(default)s)")
     parser.add_argument("--init", default="", help="start from 'imagenet', a local .npz, published weights (mixed-035-128.open) or a run")
     parser.add_argument("--run", help="name of the run's folder under runs/ (default: the variant's name and tag)")
@@ -30,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("steps", "optimiser steps"), ("batch", "crops a step"), ("learning-rate", "peak rate"), ("seed", "of weights and batches"),
         ("held-out", "share of people kept from training"), ("average", "momentum of the averaged weights"),
         ("sigma-cells", "of the target Gaussian"), ("distance-weight", "of the soft-argmax distance in the loss"),
-        ("photometric", "0..1, share of recoloured crops"), ("occlusion-chance", "0..1"), ("rotation-deg", "standard deviation of the jitter"),
+        ("photometric", "0..1, share of recoloured crops"), ("occlusion-chance", "0..1"),
+        ("rotation-deg", "standard deviation of the jitter"),
         ("scale", "standard deviation of the jitter"), ("shift", "standard deviation of the jitter, in eye distances"),
     ):  # fmt: skip
         value = getattr(default, name.replace("-", "_"))
@@ -43,11 +45,15 @@ def main(args: argparse.Namespace) -> int:
         folder = runs.run_folder(args.resume)
         configuration = runs.read_configuration(folder)
         if configuration.quantized:
-            raise ZooError(f"{folder.name} is a quantisation-aware run: resume it with `python -m training quantize --resume {args.resume}`")
+            raise ZooError(
+                f"{folder.name} is a quantisation-aware run: resume it with `python -m training quantize --resume {args.resume}`"
+            )
     else:
         get(args.name)
         names = [field for field in Configuration.__dataclass_fields__ if hasattr(args, field) and field not in {"sources"}]
-        configuration = Configuration(variant=args.name, sources=parse_sources(args.source), **{name: getattr(args, name) for name in names})
+        configuration = Configuration(
+            variant=args.name, sources=parse_sources(args.source), **{name: getattr(args, name) for name in names}
+        )
         folder = runs.new_folder(args.run or f"{args.name}.{args.tag}")
     fit(configuration, folder, resume=bool(args.resume))
     print(f"trained: {folder}")
@@ -73,21 +79,26 @@ def parse_sources(given: list[str] | None) -> tuple[tuple[str, float], ...]:
 
 def fit(configuration: Configuration, folder: Path, *, resume: bool = False, stop_at: int | None = None) -> bool:
     """Trains a float network into a run's folder; returns whether it came to its end."""
-    import keras
-
-    from training.loop import train
     from training.packs import prepare
-    from zoo.nets import build, to_arrays
 
+    # What a user may have got wrong comes before the slow imports.
     check_tag(configuration.sources, configuration.tag)
     packs = [prepare(name) for name, _ in configuration.sources]
+    with terminal.without_stderr():
+        import keras
+
+        from training.loop import train
+    from zoo.nets import build, to_arrays
+
     keras.utils.set_random_seed(configuration.seed)
     model = build(get(configuration.variant), keras)
     start(model, configuration.init)
     if not resume:
         facts = {"data": [{"source": pack.name, "faces": len(pack)} for pack in packs], **versions(keras)}
         runs.save_configuration(folder, configuration, facts)
-    return train(model, keras, configuration, packs, folder, lambda crops: crops.astype("float32"), to_arrays, resume=resume, stop_at=stop_at)
+    return train(
+        model, keras, configuration, packs, folder, lambda crops: crops.astype("float32"), to_arrays, resume=resume, stop_at=stop_at
+    )
 
 
 def start(model: Any, init: str) -> None:

@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-disagreement", type=float, default=0.08, metavar="SHARE",
                         help="leave out a face whose points differ between the picture and its mirror image by more than this share of the "
                              "outer eye corners' distance (default %(default)s)")  # fmt: skip
-    parser.add_argument("--adapter", metavar="LABELS", help="bend the points to people's definitions: a labels file, made from a folder with "
-                        "68 human points in landmarks.npz, that the adapter is fitted on; the result is of those labels' licence")  # fmt: skip
+    parser.add_argument("--adapter", metavar="LABELS", help="bend the points to people's definitions, by an adapter fitted on this labels "
+                        "file of a folder with 68 human points in landmarks.npz; the result is of those labels' licence")  # fmt: skip
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: one per core)")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
@@ -97,8 +97,8 @@ def _merge(root: Path, parts: list[Path], out: Path, max_disagreement: float) ->
     x, y = data["points"][..., 0], data["points"][..., 1]
     weights = ((x > 0) & (x < width) & (y > 0) & (y < height)).astype(np.float32)
     points, people = _with_human_points(root, data["names"], data["points"], weights)
-    arrays = {"root": np.array(str(root.resolve())), "names": data["names"][trusted], "points": points[trusted], "weights": weights[trusted],
-              "mesh": data["mesh"][trusted], "disagreement": data["disagreement"][trusted]}  # fmt: skip
+    arrays = {"root": np.array(str(root.resolve())), "names": data["names"][trusted], "points": points[trusted],
+              "weights": weights[trusted], "mesh": data["mesh"][trusted], "disagreement": data["disagreement"][trusted]}  # fmt: skip
     write_whole(out, lambda file: np.savez_compressed(file, **arrays))
     return {
         "pictures": len(trusted), "kept": int(trusted.sum()), "no face": int((data["state"] == "no face").sum()),

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from zoo.errors import ZooError
-from zoo.variants import TAGS
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """One source: whose faces, whose labels, under what licence, and the tag its weights may bear."""
+    """One source: whose faces, whose labels, under what licence, the tag its weights may bear, and whether it is kept for choosing."""
 
     title: str
     labels: str
     licence: str
     tag: str
+    for_choosing: bool = False
 
 
 _MESH = "MediaPipe's refined face mesh, averaged with its mirror image and remapped by geometry alone"
@@ -26,30 +26,27 @@ _FRL = "Face Research Lab London Set and Young Adult White Faces (DeBruine and J
 _FAIRFACE = "FairFace (Karkkainen and Joo, WACV 2021)"
 _FAIRFACE_LICENCE = "CC BY 4.0; the licences of the single photographs (Flickr) are not supplied with the set"
 
+_WILD, _PEOPLE = "photographs in the wild (Flickr)", "300-W annotations by people"
+_WILD_LICENCE = "research purposes only, no commercial products"
+
 KNOWN: dict[str, Provenance] = {
     "synthetic": Provenance("faces drawn by this project", "exact", "Apache-2.0", "open"),
     "webmorph_189": Provenance(
         f"{_FRL}: 100 people, front, studio", f"{_MESH}; manual points at the spots both definitions share", "CC BY 4.0", "open"
     ),
     "london_smiling": Provenance(f"{_FRL}: 71 of the people, smiling", _MESH, "CC BY 4.0", "open"),
-    "us_officials": Provenance("official portraits of members of the US House and Senate", _MESH, "works of the US federal government", "open"),
+    "us_officials": Provenance(
+        "official portraits of members of the US House and Senate", _MESH, "works of the US federal government", "open"
+    ),
     "congress_gray": Provenance("Congressional Pictorial Directory, gray portraits", _MESH, "public domain", "open"),
     "fairface": Provenance(f"{_FAIRFACE}: faces in the wild, tight crops", _MESH, _FAIRFACE_LICENCE, "open"),
     "fairface_wide": Provenance(f"{_FAIRFACE}: faces with context", _MESH, _FAIRFACE_LICENCE, "open"),
-    "wild_68_train": Provenance(
-        "photographs in the wild (Flickr)", "300-W annotations by people", "research purposes only, no commercial products", "research"
-    ),
-    "wild_68_val": Provenance(
-        "photographs in the wild (Flickr)", "300-W annotations by people", "research purposes only, no commercial products", "research"
-    ),
-    "wild_68_val_pose": Provenance(
-        "photographs in the wild (Flickr), more pose", "300-W annotations by people", "research purposes only, no commercial products", "research"
-    ),
+    "wild_68_train": Provenance(_WILD, _PEOPLE, _WILD_LICENCE, "research"),
+    "wild_68_val": Provenance(_WILD, _PEOPLE, _WILD_LICENCE, "research", for_choosing=True),
+    "wild_68_val_pose": Provenance(f"{_WILD}, more pose", _PEOPLE, _WILD_LICENCE, "research", for_choosing=True),
     "utkface": Provenance("UTKFace", _MESH, "non-commercial research", "research"),
     "video_frames_68_auto": Provenance("YouTube Faces, video frames", "automatic points", "research", "research"),
 }
-# Chosen on or reported: never trained on.
-_FOR_CHOOSING = {"wild_68_val", "wild_68_val_pose"}
 
 
 def provenance(source: str) -> Provenance | None:
@@ -75,7 +72,7 @@ def check_tag(sources: tuple[tuple[str, float], ...], tag: str) -> None:
         known = provenance(name)
         if known is None:
             continue
-        if known in [KNOWN[kept] for kept in _FOR_CHOOSING]:
+        if known.for_choosing:
             raise ZooError(f"source {name!r} is for choosing between models and is never trained on")
         if known.tag == "research" and tag == "open":
-            raise ZooError(f"source {name!r} ({known.licence}) may train only weights tagged research; received tag {tag!r}, possible: {', '.join(TAGS)}")
+            raise ZooError(f"source {name!r} ({known.licence}) may train only weights tagged research; received tag {tag!r}")

@@ -82,7 +82,11 @@ def quantize_aware(model: Any) -> Any:
     shuffle = pixel_shuffle_layer(tf_keras)
 
     def annotate(layer: Any) -> Any:
-        return tfmot.quantization.keras.quantize_annotate_layer(layer, _NothingToQuantize()) if type(layer).__name__ == shuffle.__name__ else layer
+        return (
+            tfmot.quantization.keras.quantize_annotate_layer(layer, _NothingToQuantize())
+            if type(layer).__name__ == shuffle.__name__
+            else layer
+        )
 
     scope = {shuffle.__name__: shuffle, "_NothingToQuantize": _NothingToQuantize}
     with tfmot.quantization.keras.quantize_scope(scope):

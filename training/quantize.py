@@ -9,6 +9,7 @@ from pathlib import Path
 from training import runs
 from training.configuration import Configuration
 from training.fit import follow, versions
+from zoo import terminal
 from zoo.errors import ZooError
 from zoo.variants import get
 
@@ -52,12 +53,14 @@ def quantize(configuration: Configuration, parent: Path, folder: Path, *, resume
       configuration: of the new run; its sources give the calibration crops too.
       parent: the float run's folder.
     """
-    import tf_keras
-
-    from training import qat
     from training.batches import batches
-    from training.loop import train
     from training.packs import prepare
+
+    with terminal.without_stderr():
+        import tf_keras
+
+        from training import qat
+        from training.loop import train
     from zoo.nets.weights import read_arrays
 
     packs = [prepare(name) for name, _ in configuration.sources]

@@ -8,10 +8,8 @@ avoided here. See Bazarevsky et al., BlazeFace, 2019 (arXiv 1907.05047).
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
-import os
 import threading
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -22,6 +20,7 @@ import numpy as np
 
 from zoo.errors import ZooError, unknown
 from zoo.images import as_rgb
+from zoo.terminal import without_stderr
 
 RANGES = ("short", "full", "both")
 
@@ -300,24 +299,7 @@ def _open(name: str) -> _Network:
     if path is None:
         raise ZooError(f"the face detector's file {file} is not installed; install mediapipe==0.10.21, or give five points of the face")
     try:
-        with _silence():
+        with without_stderr():
             return _Network(path, anchors)
     except ImportError:
         raise ZooError("the face detector needs ai-edge-litert; install requirements.txt, or give five points of the face") from None
-
-
-@contextlib.contextmanager
-def _silence():
-    """Keeps the runtime's C++ log line about its delegate off stderr while a file is opened."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # no stderr at all
-        yield
-        return
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

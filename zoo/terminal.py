@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from zoo.errors import ZooError
@@ -41,6 +42,23 @@ def _cell(value: Any) -> str:
 def show(rows: Sequence[dict[str, Any]], as_json: bool = False, columns: Sequence[str] | None = None) -> None:
     """Prints rows as one table, or as JSON."""
     print(json.dumps(rows, indent=2, ensure_ascii=False) if as_json else format_table(rows, columns), flush=True)
+
+
+@contextlib.contextmanager
+def without_stderr() -> Iterator[None]:
+    """Keeps off stderr what C++ libraries write there on import or on opening a file, and no setting switches off."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # a process may have no stderr
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _interrupt(number: int, frame: Any) -> None:

@@ -66,7 +66,9 @@ def read_backbone(model: Any, weights: str) -> int:
 
         alpha = next(a for a, c in ((0.35, 112), (0.5, 160), (1.0, 320)) if model.get_layer("block_16_project").filters == c)
         try:
-            arrays = to_arrays(keras.applications.MobileNetV2(alpha=alpha, include_top=False, weights="imagenet", input_shape=(128, 128, 3)))
+            arrays = to_arrays(
+                keras.applications.MobileNetV2(alpha=alpha, include_top=False, weights="imagenet", input_shape=(128, 128, 3))
+            )
         except Exception as error:
             raise ZooError(f"ImageNet weights could not be downloaded ({error}); give a local .npz instead") from error
     count = from_arrays(model, arrays, partial=True)
