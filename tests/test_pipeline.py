@@ -146,7 +146,7 @@ def test_runs_and_files_are_evaluated_alike(command_line, capsys, monkeypatch):
     assert training_main(["evaluate", *models, "--csv", "faces.csv", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [row["model"] for row in rows] == models and all(row["faces"] == 6 for row in rows)
-    errors = [row["nme106 %"] for row in rows]
+    errors = [row["nme %"] for row in rows]
     assert errors[2] == pytest.approx(errors[0], rel=1e-3)  # the float32 file and its run in Keras: one pipeline, one metric
     assert errors[4] == pytest.approx(errors[1], rel=0.1)  # the int8 file and its quantisation-aware run
     assert len(Path("faces.csv").read_text().splitlines()) == 1 + 6 * len(models)

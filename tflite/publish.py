@@ -131,7 +131,8 @@ def _accuracy(out: Path, sources: Sequence[str], held_out: Sequence[str]) -> tup
 def _too_much_lost(accuracy: list[dict[str, Any]]) -> list[str]:
     problems = []
     for small, large in zip(accuracy[::2], accuracy[1::2], strict=True):
-        lost = small["core12 %"] / large["core12 %"] - 1
+        measured = small["core12 %"] is not None and large["core12 %"] is not None
+        lost = small["core12 %"] / large["core12 %"] - 1 if measured else float("nan")
         if not lost <= MAX_LOSS:
             where = f"{small['source']} ({small['five points']})"
             problems.append(f"int8 loses {100 * lost:.1f} % of core12 on {where}, at most {100 * MAX_LOSS:.0f} % may be lost")

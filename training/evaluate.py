@@ -55,14 +55,17 @@ class Evaluation:
     parts: dict[str, float]
 
     def row(self) -> dict[str, Any]:
-        """Returns the figures of a table, in percent."""
+        """Returns the figures of a table, in percent; None where every face was missed."""
         found = np.isfinite(self.nme)
-        low, high = metrics.mean_interval(self.core12[found]) if found.any() else (float("nan"),) * 2
+
+        def percent(errors: np.ndarray) -> float | None:
+            return round(100 * float(errors[found].mean()), 3) if found.any() else None
+
+        interval = metrics.mean_interval(100 * self.core12[found]) if found.any() else None
         return {
-            "model": self.model, "source": self.source, "faces": len(self.nme), "missed": int((~found).sum()),
-            "core12 %": round(100 * float(self.core12[found].mean()), 3), "core12 95 %": f"{100 * low:.2f}..{100 * high:.2f}",
-            "points": int(self.scheme), "nme %": round(100 * float(self.nme[found].mean()), 3),
-            "box nme %": round(100 * float(self.box[found].mean()), 3),
+            "model": self.model, "source": Path(self.source).stem, "faces": len(self.nme), "missed": int((~found).sum()),
+            "core12 %": percent(self.core12), "core12 95 %": interval and f"{interval[0]:.2f}..{interval[1]:.2f}",
+            "points": int(self.scheme), "nme %": percent(self.nme), "box nme %": percent(self.box),
             "AUC@0.08": round(metrics.auc(self.nme), 4), "FR@0.08 %": round(100 * metrics.failure_rate(self.nme), 2),
         }  # fmt: skip
 
