@@ -57,6 +57,7 @@ def _row(card: dict[str, Any]) -> dict[str, Any]:
         "nme % int8": figure(source, "int8", "nme %"),
         "int8 ms, 1 thread": latency("int8", 1),
         "float ms, 1 thread": latency("float32", 1),
+        "MediaPipe mesh ms, same run": latency("MediaPipe face_landmark", 1),
     }
 
 
