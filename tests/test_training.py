@@ -492,3 +492,10 @@ def test_runs_are_found_by_name_or_path_and_never_overwritten(tmp_path, monkeypa
 def test_every_setting_is_documented():
     documented = Configuration.__doc__
     assert not [name for name in asdict(Configuration("x")) if name not in documented]
+
+
+def test_the_average_forgets_the_random_start():
+    for steps in (40, 400, 5000):
+        momentum = Configuration("mixed-035-128", steps=steps).average_momentum
+        assert momentum**steps < 1e-4  # the share of the first weights in the last average
+    assert Configuration("mixed-035-128", steps=10**6).average_momentum == Configuration("").average

@@ -20,7 +20,7 @@ class Configuration:
       sources: (name, share) pairs; see `training.sources`.
       steps, batch: optimiser steps and crops per step.
       learning_rate, weight_decay, warmup_steps: AdamW, linear warm-up, then a cosine to zero.
-      average: momentum of the averaged weights that are kept.
+      average: momentum of the averaged weights that are kept, less in a short run (see `average_momentum`).
       clip_norm: largest global norm of a gradient.
       sigma_cells, distance_weight: of the loss (see `training.losses`).
       rotation_deg, scale, shift: standard deviations of the jitter after alignment; shift in shares of the eye distance.
@@ -35,7 +35,7 @@ class Configuration:
     variant: str
     tag: str = "open"
     sources: tuple[tuple[str, float], ...] = (("synthetic", 1.0),)
-    steps: int = 600
+    steps: int = 400
     batch: int = 32
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
@@ -63,6 +63,11 @@ class Configuration:
                 raise ZooError(f"{name} must be at least 1, received {getattr(self, name)}")
         if not 0 <= self.held_out < 1:
             raise ZooError(f"held_out must lie in 0..1, received {self.held_out}")
+
+    @property
+    def average_momentum(self) -> float:
+        """The momentum in use: the average reaches back over a tenth of the run at most, else a short one would keep its random start."""
+        return min(self.average, max(0.5, 1 - 10 / self.steps))
 
     def rate_at(self, step: int) -> float:
         """Returns the learning rate of a step: a linear warm-up, then half a cosine down to a hundredth."""

@@ -54,7 +54,7 @@ def train(
     """
     optimizer = keras.optimizers.AdamW(
         learning_rate=configuration.rate_at(0), weight_decay=configuration.weight_decay, global_clipnorm=configuration.clip_norm,
-        use_ema=True, ema_momentum=configuration.average,
+        use_ema=True, ema_momentum=configuration.average_momentum,
     )  # fmt: skip
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     model.compile(optimizer=optimizer, loss=heatmap_loss(configuration.sigma_cells, configuration.distance_weight), jit_compile=_jit(keras))

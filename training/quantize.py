@@ -19,8 +19,8 @@ _CALIBRATION_BATCHES = 16
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
     parser.add_argument("run", metavar="RUN", help="a float run's name or folder (or, with --resume, a quantisation-aware one's)")
-    parser.add_argument("--steps", type=int, default=300, help="optimiser steps (default %(default)s)")
-    parser.add_argument("--learning-rate", type=float, default=1e-4, help="peak rate (default %(default)s)")
+    parser.add_argument("--steps", type=int, default=100, help="optimiser steps (default %(default)s)")
+    parser.add_argument("--learning-rate", type=float, default=5e-5, help="peak rate (default %(default)s)")
     parser.add_argument("--batch", type=int, default=32, help="crops a step (default %(default)s)")
     parser.add_argument("--run", dest="to", metavar="NAME", help="name of the new run (default: the float run's with -int8)")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted quantisation-aware run")
@@ -39,7 +39,7 @@ def main(args: argparse.Namespace) -> int:
         parent, out = folder, runs.new_folder(args.to or f"{folder.name}-int8")
         configuration = follow(
             configuration, quantized=True, steps=args.steps, batch=args.batch, learning_rate=args.learning_rate,
-            warmup_steps=min(50, args.steps // 10), average=min(configuration.average, 0.99), init=folder.name,
+            warmup_steps=min(50, args.steps // 10), init=folder.name,
         )  # fmt: skip
     quantize(configuration, parent, out, resume=args.resume)
     print(f"trained: {out}")
