@@ -6,6 +6,7 @@ import argparse
 import os
 import shutil
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +50,10 @@ def main(args: argparse.Namespace) -> int:
     parts = out.with_suffix(".parts")
     chunks = [(root, names[i : i + _CHUNK], parts / f"{i:08d}.npz") for i in range(0, len(names), _CHUNK)]
     waiting = [chunk for chunk in chunks if not chunk[2].exists()]
+    # Spawned, not forked: the libraries at work here run threads, which a fork does not survive.
     with (
         tqdm(total=len(names), initial=len(names) - sum(len(c[1]) for c in waiting), unit="picture", desc=f"label {root.name}") as bar,
-        ProcessPoolExecutor(max_workers=max(1, args.workers)) as pool,
+        ProcessPoolExecutor(max(1, args.workers), get_context("spawn")) as pool,
     ):
         for count in pool.map(_label_chunk, waiting):
             bar.update(count)
