@@ -132,9 +132,12 @@ def landmarker(model: str) -> Landmarker:
     if not model.endswith(".tflite"):
         try:
             folder = runs.run_folder(model)
-        except ZooError:
+        except ZooError as no_run:
             name, _, precision = model.partition(":")
-            return load(name, precision or "int8")
+            try:
+                return load(name, precision or "int8")
+            except ZooError as error:
+                raise ZooError(f"{model!r} is neither a .tflite file nor published nor a run: {error}; {no_run}") from None
         return _of_run(folder)
     return load(model)
 

@@ -56,6 +56,7 @@ def train(
         learning_rate=configuration.rate_at(0), weight_decay=configuration.weight_decay, global_clipnorm=configuration.clip_norm,
         use_ema=True, ema_momentum=configuration.average_momentum,
     )  # fmt: skip
+    _quicken_statistics(model, configuration.steps)
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     model.compile(optimizer=optimizer, loss=heatmap_loss(configuration.sigma_cells, configuration.distance_weight), jit_compile=_jit(keras))
     optimizer.build(model.trainable_variables)
@@ -132,6 +133,14 @@ def _stop_between_steps() -> Iterator[list[int]]:
     finally:
         for number, handler in kept.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _quicken_statistics(model: Any, steps: int) -> None:
+    """Lets normalisation's running statistics follow within a twentieth of a short run: its weights move faster than a long one's."""
+    for layer in model.layers:
+        inner = getattr(layer, "layer", layer)  # a quantisation-aware layer wraps the real one
+        if hasattr(inner, "moving_mean"):
+            inner.momentum = min(inner.momentum, max(0.9, 1 - 20 / steps))
 
 
 def _check_batch(configuration: Configuration, packs: Sequence[Pack]) -> Batch:
