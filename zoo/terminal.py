@@ -67,6 +67,7 @@ def _interrupt(number: int, frame: Any) -> None:
 
 def run(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> int:
     """Runs a command line's `main`; a ZooError ends in one line on stderr and status 1, Ctrl-C and SIGTERM in 130."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow, where a verb needs it, otherwise lists what it did not find
     # Both signals unwind the stack, so that long work can leave a checkpoint, also where a shell started it in the background.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
