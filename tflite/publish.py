@@ -25,13 +25,12 @@ from zoo.alignment import Alignment
 from zoo.costs import count
 from zoo.errors import ZooError
 from zoo.files import sha256, write_json, write_whole
-from zoo.landmarker import Landmarker
+from zoo.landmarker import PRECISIONS, Landmarker, load
 from zoo.schemes import SCHEMES
 from zoo.variants import get
 
 # An int8 file may be this much worse than its float parent, relatively, on every set it is measured on.
 MAX_LOSS = 0.03
-_FILES = {"float32": "float32.tflite", "float16": "float16.tflite", "int8": "int8.tflite"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,9 +84,9 @@ def make_card(folder: Path, out: Path, sources: Sequence[str], held_out: Sequenc
     spec, name = get(configuration.variant), f"{configuration.variant}.{configuration.tag}"
     exports.export(folder, out)
     shutil.copyfile(runs.weights_path(parent), out / "float.npz")
-    reports = {precision: audits.audit(out / file, precision) for precision, file in _FILES.items()}
+    reports = {precision: audits.audit(out / f"{precision}.tflite", precision) for precision in exports.PRECISIONS}
     problems = [f"{precision}: {problem}" for precision, report in reports.items() for problem in report.problems]
-    accuracy, parts = _accuracy(out, sources, held_out)
+    accuracy, parts = _accuracy(out, [(source, None) for source in sources] + [(source, configuration.held_out) for source in held_out])
     problems += _too_much_lost(accuracy)
     rows = benchmarks.benchmark([out / "int8.tflite", out / "float32.tflite"], with_mediapipe=True, rounds=rounds)
     for row in rows:
@@ -113,15 +112,16 @@ def make_card(folder: Path, out: Path, sources: Sequence[str], held_out: Sequenc
     }  # fmt: skip
 
 
-def _accuracy(out: Path, sources: Sequence[str], held_out: Sequence[str]) -> tuple[list[dict[str, Any]], dict[str, dict[str, float]]]:
+def _accuracy(out: Path, sources: Sequence[tuple[str, float | None]]) -> tuple[list[dict[str, Any]], dict[str, dict[str, float]]]:
+    """Returns the rows and the int8 file's errors by part, on (source, share held out or None for all of it) pairs."""
     rows, parts = [], {}
-    for source, kept in [*((s, None) for s in sources), *((s, 0.1) for s in held_out)]:
+    find = {precision: load(out / f"{precision}.tflite") for precision in PRECISIONS}
+    for source, kept in sources:
         faces = evaluations.samples(source, kept)
         title = f"{Path(source).stem}{' (held out)' if kept else ''}"
         for align in evaluations.ALIGNMENTS[:2]:
-            for precision in ("int8", "float32"):
-                find = evaluations.landmarker(str(out / _FILES[precision]))
-                result = evaluations.evaluate(find, faces, source, precision, align)
+            for precision in PRECISIONS:
+                result = evaluations.evaluate(find[precision], faces, source, precision, align)
                 rows.append(result.row() | {"source": title, "five points": align})
                 if precision == "int8" and align == "noisy":
                     parts[title] = {part: round(100 * error, 2) for part, error in result.parts.items()}

@@ -123,7 +123,7 @@ def samples(source: str, held_out: float | None = None) -> list[tuple[Sample, np
         ]
     found = [(s, None) for s in read_source(source) if held_out is None or is_held_out(s.group, held_out)]
     if not found:
-        raise ZooError(f"source {source!r} has no {'held-out people' if held_out else 'faces'}")
+        raise ZooError(f"source {source!r} has no {'faces' if held_out is None else 'held-out people'}")
     return found
 
 

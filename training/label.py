@@ -15,7 +15,7 @@ from tqdm import tqdm
 from training.sources import from_webmorph_189, read_source
 from zoo import terminal
 from zoo.errors import ZooError
-from zoo.files import write_whole
+from zoo.files import read_npz, write_whole
 from zoo.images import list_images, read_image
 
 # Pictures a worker labels between two writes: what a kill can cost.
@@ -114,13 +114,12 @@ def _adapted(labels: Path, fitted_on: Path, out: Path) -> dict:
     """Bends the points of a labels file by an adapter fitted on another one; returns what was done."""
     from training import adapter as adapters
 
-    with np.load(fitted_on, allow_pickle=False) as archive:
-        names, meshes, root = archive["names"].tolist(), archive["mesh"], Path(str(archive["root"]))
+    fitting = read_npz(fitted_on)
+    names, meshes, root = fitting["names"].tolist(), fitting["mesh"], Path(str(fitting["root"]))
     human = {sample.path.name: sample.native_points for sample in read_source(str(root)) if sample.scheme == "68"}
     rows = [row for row, name in enumerate(names) if Path(name).name in human]
     adapter, used = adapters.fit(meshes[rows], np.array([human[Path(names[row]).name] for row in rows]))
-    with np.load(labels, allow_pickle=False) as archive:
-        arrays = {key: archive[key] for key in archive.files}
+    arrays = read_npz(labels)
     arrays["points"] = np.array([adapter.adapt(m, p) for m, p in zip(arrays["mesh"], arrays["points"], strict=True)], np.float32)
     arrays["adapted_to"] = np.array(root.name)
     write_whole(out, lambda file: np.savez_compressed(file, **arrays))
