@@ -114,7 +114,7 @@ def test_the_float_file_agrees_with_keras(exported):
         assert np.abs(forward["float16"](crop) - expected).mean() < 0.1  # half precision through sixty layers
         found = forward["int8"](crop)
         assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.85  # a layer gone wrong leaves next to none
-        assert np.abs(found - expected).mean() < 0.6  # a tenth of the range: random weights forgive less than trained ones
+        assert np.abs(found - expected).mean() < 1.0  # a wrong scale would give more; random weights forgive less than trained ones
 
 
 def test_both_runtimes_give_the_same_int8_maps(exported):

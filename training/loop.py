@@ -1,4 +1,4 @@
-"""The one training loop, for float (Keras 3, any backend) and quantisation-aware (tf_keras) models alike."""
+"""The one training loop, for float and quantisation-aware models, in Keras 3 (any backend) and tf_keras alike."""
 
 from __future__ import annotations
 
