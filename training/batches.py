@@ -13,11 +13,14 @@ import numpy as np
 from training.augmentation import occlude, photometric
 from training.configuration import Configuration
 from training.packs import Pack
-from zoo.alignment import Alignment
+from training.posing import TurnedFace, draw_turn
+from zoo.alignment import Alignment, four_points
 from zoo.errors import ZooError
 from zoo.schemes import SCHEMES
 from zoo.variants import VariantSpec, get
 
+# Sideways nose, in eye distances, at which a new bin of yaw begins: about 15, 30 and 45 degrees; and how often a rare face may return.
+_YAW_BINS, _MOST_REPEATS = (0.1, 0.22, 0.36), 8
 _BORDERS = (cv2.BORDER_CONSTANT, cv2.BORDER_CONSTANT, cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101)
 
 
@@ -59,16 +62,26 @@ def make_batch(configuration: Configuration, packs: Sequence[Pack], rows: Sequen
 
 
 def _draw(c: Configuration, spec: VariantSpec, pack: Pack, row: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    alignment = Alignment.from_five(pack.five[row], spec.size)
+    image, points, weights, four = pack.image(row), pack.points[row], pack.weights[row], pack.five[row]
+    turned = None
+    if pack.meshes is not None and rng.random() < c.turn_chance:
+        turned = TurnedFace(image, pack.meshes[row], points, *draw_turn(pack.meshes[row], rng))
+        points, four = turned.points, four_points(SCHEMES["106"].five_points(turned.points))
+    alignment = Alignment.from_five(four, spec.size)
     turn = rng.normal(0, c.rotation_deg)
     if rng.random() < c.wide_chance:
         turn += rng.uniform(-c.wide_rotation_deg, c.wide_rotation_deg)
     mirror = rng.random() < c.mirror_chance
     alignment = alignment.perturbed(turn, float(np.exp(rng.normal(0, c.scale))), tuple(rng.normal(0, c.shift, 2)), mirror)
     border = _BORDERS[int(rng.integers(len(_BORDERS)))]
-    crop = alignment.crop(pack.image(row), border, tuple(rng.integers(0, 256, 3).tolist()) if rng.random() < 0.5 else (0, 0, 0))
+    colour = tuple(rng.integers(0, 256, 3).tolist()) if rng.random() < 0.5 else (0, 0, 0)
+    if turned is None:
+        crop = alignment.crop(image, border, colour)
+    else:
+        crop, shown = turned.crop(alignment, border, colour)
+        weights = weights * shown
     crop = photometric(occlude(crop, rng, c.occlusion_chance), rng, c.photometric)
-    crop_points, weights = alignment.to_crop(pack.points[row]), pack.weights[row]
+    crop_points = alignment.to_crop(points)
     if mirror:
         order = SCHEMES["106"].mirror
         crop_points, weights = crop_points[order], weights[order]
@@ -77,10 +90,30 @@ def _draw(c: Configuration, spec: VariantSpec, pack: Pack, row: int, rng: np.ran
     return crop, np.column_stack([crop_points / spec.stride, weights * seen])
 
 
+def balanced_rows(pack: Pack, rows: np.ndarray, strength: float) -> np.ndarray:
+    """Returns rows in which those of rare yaws are repeated.
+
+    Yaw is told by how far the nose tip lies from the middle of the eyes, along the line through them, in eye distances.
+
+    Args:
+      rows: (N,) of the pack.
+      strength: 0 leaves the rows as they are; with 1 each bin of yaw comes about as often as any other.
+    """
+    if not strength:
+        return rows
+    four = pack.five[rows]
+    across = four[:, 1] - four[:, 0]
+    sideways = np.abs(((four[:, 2] - four[:, :2].mean(1)) * across).sum(1)) / np.maximum((across**2).sum(1), 1e-9)
+    bins = np.digitize(sideways, _YAW_BINS)
+    counts = np.bincount(bins, minlength=len(_YAW_BINS) + 1)
+    repeats = np.rint((counts.max() / counts[bins]) ** strength).astype(int).clip(1, _MOST_REPEATS)
+    return np.repeat(rows, repeats)
+
+
 def batches(c: Configuration, packs: Sequence[Pack], first_step: int, ahead: int = 6, workers: int = 1) -> Iterator[Batch]:
     """Yields the batches of steps `first_step` to the last, drawn ahead in threads; the order is that of the steps."""
     cv2.setNumThreads(1)
-    rows = [training_rows(pack, c.held_out) for pack in packs]
+    rows = [balanced_rows(pack, training_rows(pack, c.held_out), c.balance_yaw) for pack in packs]
     for pack, some in zip(packs, rows, strict=True):
         if not len(some):
             faces = f"all of its {len(pack)} faces are held out"

@@ -26,6 +26,8 @@ class Configuration:
       rotation_deg, scale, shift: standard deviations of the jitter after alignment; shift in shares of the eye distance.
       wide_chance, wide_rotation_deg: how often, and how far, a crop is turned much more.
       mirror_chance, photometric, occlusion_chance: 0..1.
+      turn_chance: 0..1, how often a face whose labels came with a mesh is turned in depth (see `training.posing`).
+      balance_yaw: 0..1, from drawing faces as often as the source has them to drawing all yaws equally often.
       held_out: share of the groups (people) kept from training, for evaluation.
       init: "imagenet", a local .npz, published weights `variant.tag`, a run, or "" for none.
       seed: of weights and batches.
@@ -52,6 +54,8 @@ class Configuration:
     mirror_chance: float = 0.5
     photometric: float = 0.8
     occlusion_chance: float = 0.15
+    turn_chance: float = 0.0
+    balance_yaw: float = 0.0
     held_out: float = 0.1
     init: str = ""
     seed: int = 0

@@ -13,6 +13,7 @@ from typing import Any
 from training import runs
 from training.configuration import Configuration
 from training.provenance import check_tag
+from training.widen import widen
 from zoo import terminal
 from zoo.errors import ZooError
 from zoo.variants import TAGS, get, split_tag
@@ -33,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("held-out", "share of people kept from training"), ("average", "momentum of the averaged weights"),
         ("sigma-cells", "of the target Gaussian"), ("distance-weight", "of the soft-argmax distance in the loss"),
         ("photometric", "0..1, share of recoloured crops"), ("occlusion-chance", "0..1"),
+        ("turn-chance", "0..1, of turning a face in depth where its labels came with a mesh"),
+        ("balance-yaw", "0..1, from drawing faces as they come to all yaws equally often"),
         ("rotation-deg", "standard deviation of the jitter"),
         ("scale", "standard deviation of the jitter"), ("shift", "standard deviation of the jitter, in eye distances"),
     ):  # fmt: skip
@@ -118,9 +121,9 @@ def training_namespace() -> ModuleType:
 
 
 def start(model: Any, init: str) -> None:
-    """Gives an untrained model its first weights; `init` as in `Configuration`."""
+    """Gives an untrained model its first weights; `init` as in `Configuration`. Those of a narrower network are widened."""
     from zoo.cards import published, weights_folder
-    from zoo.nets.weights import from_arrays, read_arrays, read_backbone
+    from zoo.nets.weights import from_arrays, read_arrays, read_backbone, to_arrays
 
     if not init:
         return
@@ -135,7 +138,8 @@ def start(model: Any, init: str) -> None:
         except ZooError as error:
             possible = f"imagenet, a .npz file, published weights ({', '.join(published()) or 'none yet'}) or a run"
             raise ZooError(f"--init {init!r} is not known: {possible}; {error}") from None
-    if not from_arrays(model, read_arrays(path), partial=True):
+    shapes = {key: tuple(value.shape) for key, value in to_arrays(model).items()}
+    if not from_arrays(model, widen(read_arrays(path), shapes), partial=True):
         raise ZooError(f"--init {init!r} has no variable in common with {model.name}")
 
 

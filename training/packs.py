@@ -17,13 +17,14 @@ from tqdm import tqdm
 
 from training.sources import read_source
 from training.synthetic import draw_face
+from training.teacher import MESH_COUNT
 from zoo.alignment import Alignment, four_points
 from zoo.errors import ZooError
-from zoo.files import sha256, write_whole
+from zoo.files import read_npz, sha256, write_whole
 from zoo.images import read_image
 from zoo.schemes import SCHEMES
 
-_VERSION = 3
+_VERSION = 4
 # The cut-out spans this many crops, so that every jitter stays inside it, and keeps at least this many pixels per crop side.
 _SPAN, _DETAIL_PX = 1.5, 320
 _SYNTHETIC_FACES = 768
@@ -41,6 +42,7 @@ class Pack:
       weights: (N, 106) float32.
       five: (N, 4, 2) float32 naive points in the same frame.
       groups: (N,) who or what photograph.
+      meshes: (N, 478, 3) float32 in the same frame, memory-mapped, where the labels came with meshes.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Pack:
     weights: np.ndarray
     five: np.ndarray
     groups: np.ndarray
+    meshes: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -71,8 +74,10 @@ def prepare(source: str, cache: Path = Path("data/packs")) -> Pack:
     folder = cache / f"{_label(source)}-{_key(source)}"
     if not (folder / "index.npz").is_file():
         _make(source, folder)
+    pixels = np.load(folder / "pixels.npy", mmap_mode="r")
+    meshes = np.load(folder / "meshes.npy", mmap_mode="r") if (folder / "meshes.npy").is_file() else None
     with np.load(folder / "index.npz", allow_pickle=False) as index:
-        return Pack(source, np.load(folder / "pixels.npy", mmap_mode="r"), **{key: index[key] for key in index.files})
+        return Pack(source, pixels, **{key: index[key] for key in index.files}, meshes=meshes)
 
 
 def _label(source: str) -> str:
@@ -105,9 +110,11 @@ def _make(source: str, folder: Path) -> None:
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
     try:
-        with open(building / "pixels.raw", "wb") as raw:
-            for image, image_points, point_weights, naive, group in faces:
+        with open(building / "pixels.raw", "wb") as raw, open(building / "meshes.raw", "wb") as raw_meshes:
+            for image, image_points, point_weights, naive, mesh, group in faces:
                 raw.write(image.tobytes())
+                if mesh is not None:
+                    raw_meshes.write(mesh.astype("<f4").tobytes())
                 for values, value in zip(
                     (offsets, shapes, points, weights, five, groups),
                     (size, image.shape[:2], image_points, point_weights, four_points(naive), group), strict=True,
@@ -116,7 +123,10 @@ def _make(source: str, folder: Path) -> None:
                 size += image.size
         if not offsets:
             raise ZooError(f"source {source!r} holds no usable face")
-        _raw_to_npy(building / "pixels.raw", building / "pixels.npy", size)
+        _raw_to_npy(building / "pixels.raw", building / "pixels.npy", "|u1", (size,))
+        meshes = (building / "meshes.raw").stat().st_size
+        if meshes:
+            _raw_to_npy(building / "meshes.raw", building / "meshes.npy", "<f4", (len(offsets), MESH_COUNT, 3))
         arrays = {
             "offsets": np.array(offsets, np.int64), "shapes": np.array(shapes, np.int64), "points": np.array(points, np.float32),
             "weights": np.array(weights, np.float32), "five": np.array(five, np.float32), "groups": np.array(groups),
@@ -130,10 +140,10 @@ def _make(source: str, folder: Path) -> None:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _raw_to_npy(raw: Path, npy: Path, size: int) -> None:
+def _raw_to_npy(raw: Path, npy: Path, descr: str, shape: tuple[int, ...]) -> None:
     """Turns raw bytes into a .npy without holding them in memory."""
     with open(npy, "wb") as out, open(raw, "rb") as source:
-        np.lib.format.write_array_header_1_0(out, {"descr": "|u1", "fortran_order": False, "shape": (size,)})
+        np.lib.format.write_array_header_1_0(out, {"descr": descr, "fortran_order": False, "shape": shape})
         shutil.copyfileobj(source, out, 1 << 22)
     raw.unlink()
 
@@ -141,15 +151,15 @@ def _raw_to_npy(raw: Path, npy: Path, size: int) -> None:
 def _synthetic():
     for seed in tqdm(range(_SYNTHETIC_FACES), desc="draw synthetic faces", unit="face"):
         face = draw_face(seed)
-        yield face.image, face.points, np.ones(106, np.float32), SCHEMES["106"].five_points(face.points), f"synthetic_{seed}"
+        yield face.image, face.points, np.ones(106, np.float32), SCHEMES["106"].five_points(face.points), None, f"synthetic_{seed}"
 
 
 def _real(source: str):
-    samples = list(read_source(source))
-    unusable = []
-    for sample in tqdm(samples, desc=f"prepare {Path(source).stem}", unit="face"):
+    meshes, unusable = _meshes(source), []
+    for row, sample in enumerate(tqdm(read_source(source), desc=f"prepare {Path(source).stem}", unit="face")):
         try:
-            yield *_cut(read_image(sample.path), sample.image_points, sample.weights, sample.five), sample.group
+            mesh = None if meshes is None else meshes[row].astype(np.float64)
+            yield *_cut(read_image(sample.path), sample.image_points, sample.weights, sample.five, mesh), sample.group
         except ZooError as error:
             unusable.append(str(error))
     for line in unusable[:3]:
@@ -158,7 +168,15 @@ def _real(source: str):
         tqdm.write(f"left out: {len(unusable) - 3} more")
 
 
-def _cut(image: np.ndarray, points: np.ndarray, weights: np.ndarray, five: np.ndarray) -> tuple:
+def _meshes(source: str) -> np.ndarray | None:
+    """Returns the meshes (N, 478, 3) of a labels file, in its order, or None."""
+    if Path(source).suffix != ".npz":
+        return None
+    meshes = read_npz(source).get("mesh")
+    return meshes if meshes is not None and meshes.shape[1:] == (MESH_COUNT, 3) else None
+
+
+def _cut(image: np.ndarray, points: np.ndarray, weights: np.ndarray, five: np.ndarray, mesh: np.ndarray | None = None) -> tuple:
     """Returns the part of a picture that any jittered crop of the face can see, averaged over whole blocks if it is large."""
     alignment = Alignment.from_five(five, 1)
     corners = alignment.to_image(np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) * _SPAN - (_SPAN - 1) / 2)
@@ -170,4 +188,6 @@ def _cut(image: np.ndarray, points: np.ndarray, weights: np.ndarray, five: np.nd
     part = image[y0 : y0 + rows * block, x0 : x0 + columns * block] if block > 1 else image[y0:y1, x0:x1]
     if block > 1:
         part = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(part), (points - [x0, y0]) / block, weights, (four_points(five) - [x0, y0]) / block
+    if mesh is not None:
+        mesh = (mesh - [x0, y0, 0]) / block
+    return np.ascontiguousarray(part), (points - [x0, y0]) / block, weights, (four_points(five) - [x0, y0]) / block, mesh

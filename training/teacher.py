@@ -47,8 +47,16 @@ MESH_COUNT = 478
 
 def mesh_to_106(mesh: np.ndarray) -> np.ndarray:
     """Returns the 106 points (106, 2) of a mesh (478, 2 or 3), in the mesh's own frame."""
-    mesh = np.asarray(mesh, np.float64)[:, :2]
-    points = np.zeros((106, 2))
+    return _remapped(np.asarray(mesh, np.float64)[:, :2])
+
+
+def depth_of_106(mesh: np.ndarray) -> np.ndarray:
+    """Returns the depth (106,) of the 106 points of a mesh (478, 3), in the mesh's own unit; smaller is nearer."""
+    return _remapped(np.asarray(mesh, np.float64))[:, 2]
+
+
+def _remapped(mesh: np.ndarray) -> np.ndarray:
+    points = np.zeros((106, mesh.shape[1]))
     for vertices, targets in _RUNS:
         points[list(targets)] = _evenly(mesh[list(vertices)], len(targets))
     points[list(_VERTICES)] = mesh[list(_VERTICES.values())]
@@ -56,9 +64,10 @@ def mesh_to_106(mesh: np.ndarray) -> np.ndarray:
 
 
 def _evenly(line: np.ndarray, count: int) -> np.ndarray:
-    lengths = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+    """Returns points (count, 2 or 3) at even steps along a line in the picture."""
+    lengths = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(line[:, :2], axis=0), axis=1))])
     at = np.linspace(0, lengths[-1], count)
-    return np.column_stack([np.interp(at, lengths, line[:, axis]) for axis in (0, 1)])
+    return np.column_stack([np.interp(at, lengths, axis) for axis in line.T])
 
 
 @lru_cache(maxsize=1)
