@@ -78,6 +78,20 @@ def test_adapter_leaves_a_perfect_teacher_alone():
     np.testing.assert_allclose(adapter.adapt(meshes[0], points), points, atol=1e-6)
 
 
+def test_the_gain_is_measured_on_people_the_adapter_has_not_seen():
+    meshes = random_meshes(120)
+    offset = np.random.default_rng(1).normal(0, 0.4, (68, 2))
+    human = np.array([to_scheme(mesh_to_106(mesh), "68") + offset for mesh in meshes])
+    groups = [f"person{i // 2}" for i in range(120)]
+    rows = adapters.gain(meshes, human, groups)
+    assert {row["part"] for row in rows} == {"core12", "all 68", *SCHEMES["68"].parts}
+    assert all(5 < row["held-out faces"] < 60 and row["bent %"] < row["mesh %"] for row in rows)
+    assert rows[1]["bent %"] < 0.4 * rows[1]["mesh %"]  # off-centre eyelid points move with the mean of their neighbours
+    noise = np.random.default_rng(2).normal(0, 0.4, human.shape)  # of each face alone: nothing to be learnt
+    assert all(row["bent %"] > 0.8 * row["mesh %"] for row in adapters.gain(meshes, human - offset + noise, groups))
+    assert adapters.gain(meshes, human, ["one person"] * 120) == []
+
+
 def test_adapter_needs_faces_that_agree():
     with pytest.raises(ZooError, match="at least 20 faces"):
         adapters.fit(random_meshes(30), np.random.default_rng(0).uniform(0, 1e4, (30, 68, 2)))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from training.sources import from_webmorph_189, read_source
+from training.sources import from_webmorph_189, group_of, read_source
 from zoo import terminal
 from zoo.errors import ZooError
 from zoo.files import read_npz, write_whole
@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> int:
         raise ZooError(f"--out must end in .npz, received {args.out!r}")
     root = Path(args.path)
     if args.adapter and root.suffix == ".npz":
-        terminal.show([_adapted(root, Path(args.adapter), out)], args.json)
+        _show(*_adapted(root, Path(args.adapter), out), args.json)
         return 0
     if not root.is_dir():
         raise ZooError(f"{args.path!r} is not a folder")
@@ -59,9 +59,11 @@ def main(args: argparse.Namespace) -> int:
             bar.update(count)
     summary = _merge(root, [chunk[2] for chunk in chunks], out, args.max_disagreement)
     shutil.rmtree(parts)
+    gain = []
     if args.adapter:
-        summary |= _adapted(out, Path(args.adapter), out)
-    terminal.show([summary], args.json)
+        bent, gain = _adapted(out, Path(args.adapter), out)
+        summary |= bent
+    _show(summary, gain, args.json)
     if not summary["kept"]:
         raise ZooError(f"none of the {len(names)} pictures under {args.path} could be labelled")
     return 0
@@ -110,20 +112,33 @@ def _merge(root: Path, parts: list[Path], out: Path, max_disagreement: float) ->
     }  # fmt: skip
 
 
-def _adapted(labels: Path, fitted_on: Path, out: Path) -> dict:
-    """Bends the points of a labels file by an adapter fitted on another one; returns what was done."""
+def _show(summary: dict, gain: list[dict], as_json: bool) -> None:
+    """Prints what was done, and by how much bending came nearer to people who did not take part in the fit."""
+    if as_json:
+        terminal.show([summary | ({"gain": gain} if gain else {})], True)
+        return
+    terminal.show([summary])
+    if gain:
+        print("\nDistance to people's points on people kept from a fit made to see this, in % of the outer eye corners' distance:")
+        terminal.show(gain)
+
+
+def _adapted(labels: Path, fitted_on: Path, out: Path) -> tuple[dict, list[dict]]:
+    """Bends the points of a labels file by an adapter fitted on another one; returns what was done, and the gain by part."""
     from training import adapter as adapters
 
     fitting = read_npz(fitted_on)
     names, meshes, root = fitting["names"].tolist(), fitting["mesh"], Path(str(fitting["root"]))
     human = {sample.path.name: sample.native_points for sample in read_source(str(root)) if sample.scheme == "68"}
     rows = [row for row, name in enumerate(names) if Path(name).name in human]
-    adapter, used = adapters.fit(meshes[rows], np.array([human[Path(names[row]).name] for row in rows]))
+    people = np.array([human[Path(names[row]).name] for row in rows])
+    adapter, used = adapters.fit(meshes[rows], people)
     arrays = read_npz(labels)
     arrays["points"] = np.array([adapter.adapt(m, p) for m, p in zip(arrays["mesh"], arrays["points"], strict=True)], np.float32)
     arrays["adapted_to"] = np.array(root.name)
     write_whole(out, lambda file: np.savez_compressed(file, **arrays))
-    return {"labels": labels.name, "bent": len(arrays["points"]), "adapter fitted on": root.name, "faces": used}
+    done = {"labels": labels.name, "bent": len(arrays["points"]), "adapter fitted on": root.name, "faces": used}
+    return done, adapters.gain(meshes[rows], people, [group_of(names[row]) for row in rows])
 
 
 def _with_human_points(root: Path, names: np.ndarray, points: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, int]:

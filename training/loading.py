@@ -1,0 +1,82 @@
+"""Whether pictures arrive faster than the network eats them: the loader and a training step, timed in one run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from tqdm import tqdm
+
+from training.batches import make_batch, training_rows
+from training.configuration import Configuration
+from training.packs import Pack, prepare
+from zoo import terminal
+from zoo.variants import get
+
+_ROUNDS, _STEPS = 5, 8
+
+
+def measure(variant: str, sources: Sequence[tuple[str, float]]) -> dict[str, Any]:
+    """Returns what the loader delivers, what training consumes, their ratio, and the memory of this process.
+
+    The loader draws in one thread, as in training; both are timed in turn within one run, and the medians compared.
+
+    Args:
+      variant: a name in the registry.
+      sources: (name, share) pairs, as for `fit`.
+    """
+    configuration = Configuration(variant, sources=tuple(sources), steps=10_000)
+    packs = [prepare(name) for name, _ in sources]
+    rows = [training_rows(pack, 0.0) for pack in packs]
+    step = _training_step(configuration, packs, rows)
+    drawn, eaten, before = [], [], _memory_mb()
+    for number in tqdm(range(_ROUNDS), desc="measure", unit="round"):
+        began = time.perf_counter()
+        for at in range(number * _STEPS, (number + 1) * _STEPS):
+            make_batch(configuration, packs, rows, at)
+        drawn.append((time.perf_counter() - began) / _STEPS)
+        eaten.append(step())
+    loader, network = (configuration.batch / float(np.median(seconds)) for seconds in (drawn, eaten))
+    return {
+        "variant": variant, "faces": sum(len(pack) for pack in packs),
+        "prepared MB": round(sum(pack.pixels.nbytes + (pack.meshes.nbytes if pack.meshes is not None else 0) for pack in packs) / 2**20),
+        "sources": ", ".join(Path(name).stem for name, _ in sources),
+        "loader crops/s": round(loader), "training crops/s": round(network), "ratio": round(loader / network, 1),
+        "memory MB": round(_memory_mb()), "grown by MB": round(_memory_mb() - before),
+    }  # fmt: skip
+
+
+def _training_step(configuration: Configuration, packs: Sequence[Pack], rows: Sequence[np.ndarray]):
+    """Returns a function that makes some training steps on one batch and says how many seconds one took."""
+    from training.fit import training_namespace
+
+    with terminal.without_stderr():
+        keras = training_namespace()
+    from training.losses import heatmap_loss
+    from zoo.nets import build
+
+    model = build(get(configuration.variant), keras)
+    optimizer = keras.optimizers.AdamW(use_ema=True, global_clipnorm=configuration.clip_norm)
+    model.compile(optimizer=optimizer, loss=heatmap_loss(configuration.sigma_cells, configuration.distance_weight), jit_compile=False)
+    batch = make_batch(configuration, packs, rows, 0)
+    crops = batch.crops.astype(np.float32)
+    with terminal.without_stderr():
+        for _ in range(2):
+            model.train_on_batch(crops, batch.targets)
+
+    def step() -> float:
+        began = time.perf_counter()
+        for _ in range(_STEPS):
+            model.train_on_batch(crops, batch.targets)
+        return (time.perf_counter() - began) / _STEPS
+
+    return step
+
+
+def _memory_mb() -> float:
+    """Returns what this process alone holds: pages of memory-mapped pictures are the system's to take back."""
+    return psutil.Process().memory_full_info().uss / 2**20
