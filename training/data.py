@@ -1,110 +1,141 @@
-"""`python -m training data`: says what a source holds, what is wrong with it, and draws it on a contact sheet."""
+"""`python -m training data`: says what a source holds and what is wrong with it, and draws it on a contact sheet."""
 
 from __future__ import annotations
 
 import argparse
-from collections import Counter
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
+from training import checks
+from training.batches import make_batch
 from training.configuration import Configuration
-from training.evaluate import samples
-from training.provenance import provenance
-from training.sources import Sample
+from training.contact_sheet import COLUMNS, ROWS, sheet
+from training.packs import prepare
+from training.provenance import OWN_LABELS, provenance
+from training.readers.formats import FORMATS
+from training.readers.problems import Problems
+from training.sources import Source, parse_source, read_all, split_name
 from zoo import terminal
-from zoo.alignment import Alignment
 from zoo.errors import ZooError
-from zoo.images import list_images, read_image, write_image
+from zoo.images import write_image
 from zoo.overlay import draw_points
+from zoo.variants import get
 
-_TILE_PX, _COLUMNS, _ROWS = 224, 8, 4
+SHEETS = Path("out/sheets")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
-    parser.add_argument("source", nargs="?", default="synthetic", help="'synthetic' (the default), a labels file, or a folder")
-    parser.add_argument("--sheet", metavar="FILE", help="write a contact sheet: aligned crops with their points (.png or .jpg)")
-    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    possible = "'synthetic' (the default), or PATH[@FORMAT][@SPLIT][@SUBSET]: a folder or file in any format of docs/sources.md"
+    parser.add_argument("source", nargs="?", default="synthetic", metavar="PATH", help=possible)
+    parser.add_argument("--format", choices=tuple(FORMATS), help="read it so, whatever its layout looks like")
+    parser.add_argument("--quick", action="store_true", help="do not open the pictures, only ask whether they are there")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--sheet", metavar="FILE", help=f"where the contact sheet goes (.png or .jpg; default {SHEETS}/NAME.png)")
+    where.add_argument("--no-sheet", action="store_true", help="draw none")
+    parser.add_argument("--benchmark", metavar="NAME", nargs="?", const="mixed-035-128",
+                        help="instead, time the loader against a training of this variant (default %(const)s), and what a million such "
+                        "faces would cost")  # fmt: skip
+    parser.add_argument("--augmented", metavar="FILE", help="instead, draw a batch as a training sees it (.png or .jpg)")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
 def main(args: argparse.Namespace) -> int:
-    """Prints a summary; the exit status is 1 where nothing usable was found."""
-    folder = Path(args.source)
-    if folder.is_dir() and not (folder / "landmarks.npz").is_file():
-        count = len(list_images([folder]))
-        terminal.show([{"source": folder.name, "pictures": count, "labels": "none: mark them with `python -m training label`"}], args.json)
+    """Describes a source; a ZooError, and so an exit status of 1, where nothing usable is left."""
+    if args.benchmark:
+        return _benchmark(args)
+    if args.augmented:
+        print(f"wrote {write_image(args.augmented, augmented(args.source))}")
         return 0
-    faces = samples(args.source)
-    summary, problems = describe(args.source, faces)
-    terminal.show([summary], args.json)
-    for problem, files in problems.items():
-        shown = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
-        tqdm.write(f"{problem}: {shown}")
-    if args.sheet:
-        print(f"wrote {write_image(args.sheet, sheet(faces))}")
-    if summary["usable"] == 0:
-        raise ZooError(f"source {args.source!r} holds no usable face")
+    path, words = split_name(args.source)
+    name = "@".join([path, *([args.format] if args.format else []), *words])
+    source = None if args.source == "synthetic" else parse_source(name)
+
+    def faces(problems: Problems) -> Iterator[checks.Face]:
+        if source is None:
+            from training.evaluate import samples
+
+            return iter(samples("synthetic"))
+        return ((sample, None) for sample in read_all(source, problems))
+
+    problems = Problems()
+    stream = tqdm(faces(problems), desc=f"read {Path(args.source).name}", unit="face", leave=False)
+    findings = checks.inspect(stream, problems, COLUMNS * ROWS, open_pictures=not args.quick)
+    checks.duplicates(findings, lambda: faces(Problems()), problems)
+    said = checks.convention(findings, source is not None and source.format.one_based)
+    if said is not None:
+        problems.add(said)
+    summary = describe(name, source, findings, problems)
+    if findings.kept and not args.no_sheet:
+        path = args.sheet or SHEETS / f"{re.sub('[^A-Za-z0-9@._-]+', '_', Path(args.source).name) or 'source'}.png"
+        summary["sheet"] = str(write_image(path, sheet(findings.kept)))
+    if args.json:
+        terminal.show([summary | {"problems": problems.to_json()}], as_json=True)
+    else:
+        terminal.show([{"what": name, "found": _words(value)} for name, value in summary.items() if value is not None])
+        for line in problems.lines():
+            print(line)
+    if not findings.usable:
+        raise ZooError(f"source {args.source!r} holds no usable {'face' if source is None or source.format.labelled else 'picture'}")
     return 0
 
 
-def describe(source: str, faces: list[tuple[Sample, np.ndarray | None]]) -> tuple[dict[str, Any], dict[str, list[str]]]:
-    """Returns a summary of a source, and the pictures' names under each problem found."""
-    problems: dict[str, list[str]] = {}
-    pictures = Counter(str(sample.path) for sample, _ in faces)
-    for sample, image in tqdm(faces, desc="read", unit="face"):
-        name = sample.path.name
-        if not np.isfinite(sample.native_points).all():
-            problems.setdefault("points that are not numbers", []).append(name)
-            continue
-        try:
-            height, width = (read_image(sample.path) if image is None else image).shape[:2]
-        except ZooError as error:
-            problems.setdefault("missing or unreadable", []).append(f"{name} ({error})")
-            continue
-        known = sample.image_points[sample.weights > 0]
-        outside = ((known < 0) | (known > [width, height])).any(1).mean() if len(known) else 1.0
-        if outside > 0.5:
-            problems.setdefault("most points outside the picture", []).append(name)
-    twice = [Path(path).name for path, count in pictures.items() if count > 1]
-    if twice:
-        problems["listed more than once (several faces, or a duplicate)"] = twice
-    bad = {file.split(" ")[0] for problem, files in problems.items() if not problem.startswith("listed") for file in files}
-    known = provenance(source)
-    return {
-        "source": Path(source).stem, "faces": len(faces), "pictures": len(pictures), "usable": len(faces) - len(bad),
-        "scheme": faces[0][0].scheme, "people": len({sample.group for sample, _ in faces}),
-        "known points %": round(100 * float(np.mean([sample.weights > 0 for sample, _ in faces])), 1),
-        "licence": known.licence if known else "unknown", "trains tags": "open, research" if known and known.tag == "open" else "research",
-        "held out by default %": 100 * Configuration("").held_out,
-    }, problems  # fmt: skip
+def _benchmark(args: argparse.Namespace) -> int:
+    from training.loading import a_million, measure
+
+    get(args.benchmark)
+    rows = [measure(args.benchmark, [(args.source, 1.0)])]
+    million = [] if args.source == "synthetic" else [a_million(args.source)]
+    if args.json:
+        terminal.show([rows[0] | {"a million": million}], as_json=True)
+        return 0
+    terminal.show(rows)
+    if million:
+        print()
+        terminal.show(million)
+    return 0
 
 
-def sheet(faces: list[tuple[Sample, np.ndarray | None]], seed: int = 0) -> np.ndarray:
-    """Returns a contact sheet (rows x tile, columns x tile, 3) uint8 of aligned crops with the points their labels know."""
-    rng = np.random.default_rng(seed)
-    tiles = []
-    for index in rng.permutation(len(faces))[: _COLUMNS * _ROWS]:
-        sample, image = faces[index]
-        alignment = Alignment.from_five(sample.five, _TILE_PX)
-        crop = alignment.crop(read_image(sample.path) if image is None else image)
-        points = alignment.to_crop(sample.image_points)
-        points[sample.weights == 0] = np.nan
-        tiles.append(_dots(crop, points))
-    tiles += [np.full((_TILE_PX, _TILE_PX, 3), 255, np.uint8)] * (-len(tiles) % _COLUMNS)
-    return np.vstack([np.hstack(tiles[i : i + _COLUMNS]) for i in range(0, len(tiles), _COLUMNS)])
+def augmented(name: str) -> np.ndarray:
+    """Returns a sheet of crops as a training sees them, with the points its loss knows: jittered, turned in depth, recoloured, covered."""
+    configuration = Configuration("mixed-100-192", batch=COLUMNS * ROWS, turn_chance=0.3)
+    pack = prepare(name)
+    batch = make_batch(configuration, [pack], [np.arange(len(pack))], 0)
+    points = batch.targets[..., :2] * get(configuration.variant).stride
+    points[batch.targets[..., 2] == 0] = np.nan
+    tiles = [draw_points(crop, some) for crop, some in zip(batch.crops, points, strict=True)]
+    return np.vstack([np.hstack(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)])
 
 
-def _dots(crop: np.ndarray, points: np.ndarray) -> np.ndarray:
-    return draw_points(crop, points) if np.isfinite(points).all() else _known_dots(crop, points)
+def describe(name: str, source: Source | None, findings: checks.Findings, problems: Problems) -> dict[str, Any]:
+    """Returns a summary of a source: what it is, how much there is, what may be done with it."""
+    known, kind = provenance(name), source.format if source else None
+    labelled, path = kind is None or kind.labelled, Path(split_name(name)[0])
+    tags = {"open": "open, research", "research": "research"}.get(known.tag if known else "", "as its owner allows")
+    summary = {
+        "source": path.name + "".join(f"@{word}" for word in split_name(name)[1]),
+        "format": f"{kind.name}: {kind.title}" if kind else "drawn by this project",
+        "pictures": findings.pictures, "faces": findings.faces if labelled else None, "usable": findings.usable,
+        "left out": problems.left_out, "people or photographs": findings.people,
+        "splits": {split or "without": count for split, count in findings.splits.items()} if any(findings.splits) else None,
+        "split rule": kind.splits if kind else "each drawn face stands alone",
+        "origin": known.title if known else "its owner's", "licence": known.licence if known else kind and kind.licence,
+        "trains tags": "none: kept for choosing" if known and known.for_choosing else tags,
+    }  # fmt: skip
+    if not labelled:
+        return summary | {"labels": "none: mark them with `python -m training label`"}
+    own = OWN_LABELS.get(path.stem) if kind and kind.name == "landmarks" else None
+    return summary | {
+        "labels": own or (known.labels if known else kind and kind.points), "points a face": sorted(findings.points),
+        "of the 106 known %": round(100 * findings.known / findings.faces, 1) if findings.faces else None,
+        "normaliser": kind.normaliser if kind else "outer eye corners", "held out by default %": 100 * Configuration("").held_out,
+    }  # fmt: skip
 
 
-def _known_dots(crop: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Dots alone: with gaps there are no lines to draw."""
-    out = crop.copy()
-    for x, y in points[np.isfinite(points).all(1)]:
-        cv2.circle(out, (round((x - 0.5) * 16), round((y - 0.5) * 16)), 20, (80, 255, 120), -1, cv2.LINE_AA, 4)
-    return out
+def _words(value: Any) -> Any:
+    return ", ".join(f"{count} {name}" for name, count in value.items()) if isinstance(value, dict) else value

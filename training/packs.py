@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +16,17 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from training.sources import read_source
+from training.readers.picture import read_picture
+from training.sample import Sample
+from training.sources import fingerprint, read_source
 from training.synthetic import draw_face
 from training.teacher import MESH_COUNT
 from zoo.alignment import Alignment, four_points
 from zoo.errors import ZooError
-from zoo.files import read_npz, sha256, write_whole
-from zoo.images import read_image
+from zoo.files import write_whole
 from zoo.schemes import SCHEMES
 
-_VERSION = 4
+_VERSION = 5
 # The cut-out spans this many crops, so that every jitter stays inside it, and keeps at least this many pixels per crop side.
 _SPAN, _DETAIL_PX = 1.5, 320
 _SYNTHETIC_FACES = 768
@@ -81,7 +83,7 @@ def prepare(source: str, cache: Path = Path("data/packs")) -> Pack:
 
 
 def _label(source: str) -> str:
-    return Path(source).stem or "source"
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(source).name.removesuffix(".npz")) or "source"
 
 
 def _key(source: str) -> str:
@@ -93,12 +95,7 @@ def _key(source: str) -> str:
         for file in sorted(Path(synthetic.__file__).parent.glob("synthetic*.py")):
             digest.update(file.read_bytes())
         return digest.hexdigest()[:16]
-    samples = read_source(source)
-    labels = Path(source) if Path(source).is_file() else Path(source) / "landmarks.npz"
-    digest.update(sha256(labels).encode())
-    for sample in samples:
-        stat = os.stat(sample.path) if sample.path.exists() else None
-        digest.update(f"{sample.path.name} {stat and (stat.st_size, stat.st_mtime_ns)}".encode())
+    digest.update(fingerprint(source).encode())
     return digest.hexdigest()[:16]
 
 
@@ -124,9 +121,9 @@ def _make(source: str, folder: Path) -> None:
         if not offsets:
             raise ZooError(f"source {source!r} holds no usable face")
         _raw_to_npy(building / "pixels.raw", building / "pixels.npy", "|u1", (size,))
-        meshes = (building / "meshes.raw").stat().st_size
-        if meshes:
+        if (building / "meshes.raw").stat().st_size == len(offsets) * MESH_COUNT * 3 * 4:
             _raw_to_npy(building / "meshes.raw", building / "meshes.npy", "<f4", (len(offsets), MESH_COUNT, 3))
+        (building / "meshes.raw").unlink(missing_ok=True)
         arrays = {
             "offsets": np.array(offsets, np.int64), "shapes": np.array(shapes, np.int64), "points": np.array(points, np.float32),
             "weights": np.array(weights, np.float32), "five": np.array(five, np.float32), "groups": np.array(groups),
@@ -155,11 +152,10 @@ def _synthetic():
 
 
 def _real(source: str):
-    meshes, unusable = _meshes(source), []
-    for row, sample in enumerate(tqdm(read_source(source), desc=f"prepare {Path(source).stem}", unit="face")):
+    unusable = []
+    for sample in tqdm(read_source(source), desc=f"prepare {Path(source).stem}", unit="face"):
         try:
-            mesh = None if meshes is None else meshes[row].astype(np.float64)
-            yield *_cut(read_image(sample.path), sample.image_points, sample.weights, sample.five, mesh), sample.group
+            yield *cut(sample), sample.group
         except ZooError as error:
             unusable.append(str(error))
     for line in unusable[:3]:
@@ -168,16 +164,17 @@ def _real(source: str):
         tqdm.write(f"left out: {len(unusable) - 3} more")
 
 
-def _meshes(source: str) -> np.ndarray | None:
-    """Returns the meshes (N, 478, 3) of a labels file, in its order, or None."""
-    if Path(source).suffix != ".npz":
-        return None
-    meshes = read_npz(source).get("mesh")
-    return meshes if meshes is not None and meshes.shape[1:] == (MESH_COUNT, 3) else None
+def cut(sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Returns the part of a face's picture that any jittered crop can see, averaged over whole blocks if it is large.
 
+    Returns:
+      The part (h, w, 3) uint8; in its frame the points (106, 2), their weights (106,), the four naive points (4, 2) and, where the
+      labels came with one, the mesh (478, 3).
 
-def _cut(image: np.ndarray, points: np.ndarray, weights: np.ndarray, five: np.ndarray, mesh: np.ndarray | None = None) -> tuple:
-    """Returns the part of a picture that any jittered crop of the face can see, averaged over whole blocks if it is large."""
+    Raises:
+      ZooError: the picture cannot be read, or its five points do not lie like a face.
+    """
+    image, points, mesh, five = read_picture(sample.path), sample.image_points, sample.mesh, four_points(sample.five)
     alignment = Alignment.from_five(five, 1)
     corners = alignment.to_image(np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) * _SPAN - (_SPAN - 1) / 2)
     height, width = image.shape[:2]
@@ -189,5 +186,5 @@ def _cut(image: np.ndarray, points: np.ndarray, weights: np.ndarray, five: np.nd
     if block > 1:
         part = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA)
     if mesh is not None:
-        mesh = (mesh - [x0, y0, 0]) / block
-    return np.ascontiguousarray(part), (points - [x0, y0]) / block, weights, (four_points(five) - [x0, y0]) / block, mesh
+        mesh = (mesh.astype(np.float64) - [x0, y0, 0]) / block
+    return np.ascontiguousarray(part), (points - [x0, y0]) / block, sample.weights, (five - [x0, y0]) / block, mesh

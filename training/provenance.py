@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from training.readers.groups import TRAINING_SPLITS
+from training.readers.npz_rows import headers, scalar
+from training.sources import SPLITS, parse_source, split_name
 from zoo.errors import ZooError
 
 
@@ -49,15 +50,25 @@ KNOWN: dict[str, Provenance] = {
 }
 
 
+# Labels of a folder itself, where those of a labels file that marks it are others.
+OWN_LABELS = {"webmorph_189": "manual points"}
+
+
 def provenance(source: str) -> Provenance | None:
-    """Returns what is known of a source, or None; a labels file is known by the folder it marks, whatever its own name."""
-    path, adapted_to = Path(source), None
+    """Returns what is known of a source, or None; see `training.sources` for what may follow its path.
+
+    A labels file is known by the folder it marks, whatever its own name; a public set by its name here or by its layout.
+
+    Raises:
+      ZooError: a labels file is broken.
+    """
+    path, adapted_to = Path(split_name(source)[0]), None
     name = path.stem
     if path.suffix == ".npz" and path.is_file():
-        with np.load(path, allow_pickle=False) as archive:
-            name = Path(str(archive["root"])).name if "root" in archive.files else name
-            adapted_to = str(archive["adapted_to"]) if "adapted_to" in archive.files else None
-    known = KNOWN.get(name)
+        arrays = headers(path)
+        name = Path(scalar(path, "root")).name if "root" in arrays else name
+        adapted_to = scalar(path, "adapted_to") if "adapted_to" in arrays else None
+    known = KNOWN.get(name) or _of_format(source)
     if adapted_to is None:
         return known
     people = KNOWN.get(adapted_to)
@@ -66,9 +77,21 @@ def provenance(source: str) -> Provenance | None:
     return Provenance(title, labels, f"pictures: {licence}; labels: as {adapted_to}", people.tag if people else "research")
 
 
+def _of_format(source: str) -> Provenance | None:
+    """Returns what the layout of a public set says of it, or None where the layout is anybody's or there is no such path."""
+    try:
+        kind = parse_source(source).format
+    except ZooError:
+        return None
+    return Provenance(f"{kind.title}: {kind.home}", f"{kind.points} points, the set's own", kind.licence, kind.tag) if kind.tag else None
+
+
 def check_tag(sources: tuple[tuple[str, float], ...], tag: str) -> None:
-    """Raises a ZooError if a source may not train weights of this tag."""
+    """Raises a ZooError if a source may not train weights of this tag, or is kept for choosing or testing."""
     for name, _ in sources:
+        kept = [word for word in split_name(name)[1] if word in SPLITS and word not in TRAINING_SPLITS]
+        if kept:
+            raise ZooError(f"source {name!r}: the split {kept[0]!r} is for choosing or testing and is never trained on")
         known = provenance(name)
         if known is None:
             continue

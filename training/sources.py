@@ -1,125 +1,130 @@
-"""What trains a model: pictures with points of any scheme, each point with a weight in the model's 106.
+"""Sources: what `--source` and `python -m training data` are given, and the stream of samples that comes of it.
 
-A source is "synthetic", a labels file written by `python -m training label`, or a folder with `images/` and `landmarks.npz`.
+A source is "synthetic", or `PATH` in any format of `training.readers.formats`, followed by any of `@FORMAT` (else the layout says it),
+`@SPLIT` (train, val, test) and `@SUBSET` (an attribute of the set, as `pose` in WFLW): `WFLW@test@pose`, `faces.csv@val`. Without a
+split, `read_source` gives what is there to train on: the train split, and what no split has. A path that has such an ending itself
+is taken as it is.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+from tqdm import tqdm
 
+from training.readers.formats import FORMATS, Format, detect
+from training.readers.groups import TRAINING_SPLITS, group_of
+from training.readers.mapping import from_webmorph_189
+from training.readers.problems import Problem, Problems
+from training.sample import Sample
 from zoo.errors import ZooError
-from zoo.files import read_npz
-from zoo.schemes import SCHEMES, from_scheme
 
-# The manual 189-point template of the Face Research Lab sets at those of the 106 points where both mean the same spot.
-_WEBMORPH_TO_106 = {
-    66: 18, 70: 22, 75: 23, 79: 27, 84: 87, **{85 + i: 88 + i for i in range(5)}, 90: 93, **{91 + i: 108 - i for i in range(5)},
-    16: 129, 60: 55, 104: 0, 105: 1, 74: 0, 83: 1,
-}  # fmt: skip
-_SPLITS = {"", "train", "val", "test"}
-# Templates with pixel centres on integers become edge-based by this shift.
-_HALF_PIXEL = 0.5
+__all__ = ["Sample", "Source", "fingerprint", "from_webmorph_189", "group_of", "parse_source", "read_all", "read_source"]
+
+SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One labelled face in one picture.
-
-    Attributes:
-      path: the picture.
-      image_points: (106, 2) float64, edge-based image pixels.
-      weights: (106,) float32; 0 where the label does not know the point.
-      five: (5, 2) naive points, edge-based image pixels.
-      group: who or which photograph it is; a split never divides a group.
-      scheme, native_points: the points as the set gives them, (count, 2) image pixels, for measuring against.
-    """
+class Source:
+    """Where samples come from: a path, its format, and the split and subset asked for ("" for none)."""
 
     path: Path
-    image_points: np.ndarray
-    weights: np.ndarray
-    five: np.ndarray
-    group: str
-    scheme: str
-    native_points: np.ndarray
+    format: Format
+    split: str = ""
+    subset: str = ""
 
 
-def read_source(name: str) -> Iterator[Sample]:
-    """Yields the samples of a labels file or of a folder with `images/` and `landmarks.npz`.
+def split_name(name: str) -> tuple[str, tuple[str, ...]]:
+    """Returns the path and the words behind it of a source's name `PATH[@WORD...]`; the disk is asked only whether a path exists."""
+    path, words = name, ()
+    while "@" in path and not os.path.exists(path):
+        path, _, word = path.rpartition("@")
+        words = (word, *words)
+    return path, words
+
+
+def parse_source(name: str) -> Source:
+    """Returns the source of a name `PATH[@FORMAT][@SPLIT][@SUBSET]`; see the module.
 
     Raises:
-      ZooError: there is no such source, or its labels cannot be read.
+      ZooError: there is no such path, or a word behind it is not known.
     """
-    path = Path(name)
-    if path.suffix == ".npz" and path.is_file():
-        return _read_labels(path)
-    if (path / "landmarks.npz").is_file():
-        return _read_folder(path)
-    raise ZooError(f"source {name!r} is neither 'synthetic', nor a labels file (.npz), nor a folder with images/ and landmarks.npz")
+    path, words = split_name(name)
+    if not os.path.exists(path):
+        raise ZooError(f"there is no file or folder {path!r}; a source is 'synthetic', or a path in one of {', '.join(FORMATS)}")
+    chosen = next((word for word in words if word in FORMATS), None)
+    kind = FORMATS[chosen] if chosen else detect(Path(path))
+    split = subset = ""
+    for word in words:
+        if word in SPLITS and not split:
+            split = word
+        elif word in kind.subsets and not subset:
+            subset = word
+        elif word not in FORMATS:
+            possible = (*FORMATS, *SPLITS, *kind.subsets)
+            raise ZooError(f"source {name!r}: @{word} is not known or comes twice; possible for {kind.name}: {', '.join(possible)}")
+    return Source(Path(path), kind, split, subset)
 
 
-def _load(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
-    data = read_npz(path, omit=("mesh",))
-    missing = [key for key in keys if key not in data]
-    if missing:
-        raise ZooError(f"{path} has no array {missing[0]!r}; it holds {', '.join(data) or 'nothing'}")
-    names, points = data["names"], data["points"]
-    if points.ndim != 3 or points.shape[2] != 2 or names.shape != points.shape[:1] or not np.issubdtype(points.dtype, np.number):
-        raise ZooError(f"{path} has names of shape {names.shape} and points of shape {points.shape}; (N,) and (N, count, 2) are expected")
-    return data
+def read_all(source: Source, problems: Problems) -> Iterator[Sample]:
+    """Yields every sample of a source, of all splits unless it names one; what is wrong with single labels goes to `problems`.
 
-
-def _read_labels(path: Path) -> Iterator[Sample]:
-    data = _load(path, ("root", "names", "points", "weights"))
-    if data["points"].shape[1:] != (106, 2) or data["weights"].shape != data["points"].shape[:2]:
-        shapes = f"{data['points'].shape} and weights of shape {data['weights'].shape}"
-        raise ZooError(f"{path} has points of shape {shapes}; (N, 106, 2) and (N, 106) are expected")
-    root = Path(str(data["root"]))
-    scheme = SCHEMES["106"]
-    for name, points, weights in zip(data["names"], data["points"], data["weights"], strict=True):
-        points = points.astype(np.float64)
-        yield Sample(root / str(name), points, weights.astype(np.float32), scheme.five_points(points), group_of(str(name)), "106", points)
-
-
-def _read_folder(folder: Path) -> Iterator[Sample]:
-    data = _load(folder / "landmarks.npz", ("names", "points"))
-    count = data["points"].shape[1]
-    if str(count) not in SCHEMES and count != 189:
-        shape, possible = data["points"].shape, ", ".join(SCHEMES)
-        raise ZooError(f"{folder / 'landmarks.npz'} has points of shape {shape}; schemes with {possible} points are read")
-    for name, points in zip(data["names"], data["points"], strict=True):
-        points = points.astype(np.float64) + _HALF_PIXEL
-        if count == 189:
-            full, known = from_webmorph_189(points)
-            # The template's nose tip is not mapped; it lies about two thirds of the way from the eyes to the base of the nose.
-            five = np.stack([points[0], points[1], (2 * full[60] + (points[0] + points[1]) / 2) / 3, full[84], full[90]])
-            scheme, native = "106", full
-        else:
-            full, known = from_scheme(points, str(count))
-            scheme, native = str(count), points
-            five = SCHEMES[scheme].five_points(points)
-        yield Sample(folder / "images" / str(name), full, known.astype(np.float32), five, group_of(str(name)), scheme, native)
-
-
-def from_webmorph_189(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the 106 points (106, 2) and which are known (106,) bool, of manual 189-point templates (189, 2)."""
-    full, known = np.zeros((106, 2)), np.zeros(106, bool)
-    full[list(_WEBMORPH_TO_106)] = points[list(_WEBMORPH_TO_106.values())]
-    known[list(_WEBMORPH_TO_106)] = True
-    return full, known
-
-
-def group_of(name: str) -> str:
-    """Returns the person or photograph a picture's name stands for.
-
-    `smile_001_08.jpg` and `london_001_03.jpg` are one person; `NAME_k.jpg` is face or frame k of NAME (unless NAME is a split);
-    any other name stands alone.
+    Raises:
+      ZooError: the source as a whole cannot be read.
     """
-    stem = Path(name).stem
-    head, _, tail = stem.rpartition("_")
-    if head.startswith(("smile_", "london_")):
-        return "london_" + head.split("_")[1]
-    return head if head not in _SPLITS and tail.isdigit() and len(tail) <= 3 else stem
+    for item in source.format.read(source.path):
+        if isinstance(item, Problem):
+            problems.add(item)
+        elif source.split in ("", item.split) and (not source.subset or item.attributes.get(source.subset)):
+            yield item
+
+
+def read_source(name: str, problems: Problems | None = None) -> Iterator[Sample]:
+    """Returns a stream of the samples of a source: of the split it names, or else those there are to train on.
+
+    Args:
+      name: see the module.
+      problems: takes what is wrong with single labels; without it that is said at the end, a line for each kind.
+
+    Raises:
+      ZooError: there is no such source or it has no labels, at once; it cannot be read or has nothing to train on, as it streams.
+    """
+    source = parse_source(name)
+    if not source.format.labelled:
+        raise ZooError(f"source {name!r} holds pictures without labels: mark them with `python -m training label`")
+    return _for_training(name, source, problems)
+
+
+def _for_training(name: str, source: Source, problems: Problems | None) -> Iterator[Sample]:
+    found, given = Problems() if problems is None else problems, Counter()
+    for sample in read_all(source, found):
+        given[sample.split] += 1
+        if source.split or sample.split in TRAINING_SPLITS:
+            yield sample
+    if problems is None:
+        for line in found.lines():
+            tqdm.write(f"{name}: {line}")
+    if given and not source.split and not any(given[split] for split in TRAINING_SPLITS):
+        there = ", ".join(f"{split} ({count} faces)" for split, count in given.items())
+        raise ZooError(f"source {name!r} has nothing to train on, only {there}; say {name}@{next(iter(given))} to evaluate on it")
+
+
+def fingerprint(name: str) -> str:
+    """Returns a digest that changes when a source's labels, or the size or time of one of its pictures, change; nothing is decoded.
+
+    Raises:
+      ZooError: as `read_source`.
+    """
+    total = hashlib.sha256()
+    for sample in read_source(name, Problems()):
+        path = sample.path if sample.path.exists() else Path(str(sample.path).partition("#")[0])
+        stat = os.stat(path) if path.exists() else None
+        total.update(f"{sample.path.name} {stat and (stat.st_size, stat.st_mtime_ns)} {sample.group} {sample.split}".encode())
+        for array in (sample.native_points, sample.image_points, sample.weights, sample.mesh):
+            total.update(b"" if array is None else array.tobytes())
+    return total.hexdigest()

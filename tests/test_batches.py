@@ -1,20 +1,16 @@
 """Batches follow from seed and step, points stay on their pixels, people held out are never seen, packs are made once."""
 
-import json
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from training import augmentation, packs, runs
+from training import augmentation, packs
 from training.augmentation import occlude, photometric
 from training.batches import batches, held_out_rows, is_held_out, make_batch, training_rows
-from training.configuration import Configuration, from_json, to_json
-from training.fit import parse_sources
+from training.configuration import Configuration
 from training.packs import Pack, prepare
-from training.sources import from_webmorph_189, group_of, read_source
 from training.synthetic import draw_face
 from zoo.alignment import LABEL_TEMPLATE, four_points
 from zoo.errors import ZooError
@@ -287,7 +283,7 @@ def test_a_pack_is_made_once_and_again_when_its_source_changes(tmp_path, monkeyp
 def test_a_pack_that_could_not_be_finished_leaves_nothing(tmp_path, monkeypatch):
     folder, cache = tmp_path / "set", tmp_path / "packs"
     write_folder(folder)
-    real, seen = packs.read_image, []
+    real, seen = packs.read_picture, []
 
     def fails_at_the_second(path):
         seen.append(path)
@@ -295,7 +291,7 @@ def test_a_pack_that_could_not_be_finished_leaves_nothing(tmp_path, monkeypatch)
             raise KeyboardInterrupt
         return real(path)
 
-    monkeypatch.setattr(packs, "read_image", fails_at_the_second)
+    monkeypatch.setattr(packs, "read_picture", fails_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         prepare(str(folder), cache)
     assert list(cache.iterdir()) == []
@@ -331,171 +327,3 @@ def test_synthetic_faces_are_packed_with_their_points(tmp_path, monkeypatch):
     assert len(pack) == 2 and len(set(pack.groups)) == 2
     face = draw_face(1)
     assert np.array_equal(pack.image(1), face.image) and np.allclose(pack.points[1], face.points, atol=1e-4)
-
-
-# ---- sources -----------------------------------------------------------------------------------------------------------------------------
-
-
-def write_labels(path, count=2, **changes):
-    arrays = {
-        "root": np.array("pictures"), "names": np.array([f"a_{i}.jpg" for i in range(count)]),
-        "points": np.random.default_rng(0).uniform(0, 99, (count, 106, 2)), "weights": np.ones((count, 106)),
-        "mesh": np.zeros((count, 478, 3)),
-    }  # fmt: skip
-    np.savez(path, **{key: value for key, value in (arrays | changes).items() if value is not None})
-    return path
-
-
-def test_a_labels_file_gives_its_samples(tmp_path):
-    path = write_labels(tmp_path / "labels.npz", weights=np.full((2, 106), 0.5))
-    first, second = read_source(str(path))
-    assert first.path == Path("pictures/a_0.jpg") and first.group == second.group == "a" and first.scheme == "106"
-    assert first.image_points.dtype == np.float64 and (first.weights == 0.5).all() and first.five.shape == (5, 2)
-
-
-def test_labels_of_a_folder_become_edge_based(tmp_path):
-    points = write_folder(tmp_path / "set", dtype=np.float64)
-    for sample, expected in zip(read_source(str(tmp_path / "set")), points, strict=True):
-        assert np.allclose(sample.image_points, expected) and np.allclose(sample.native_points, expected)
-
-
-def bad_sources(folder):
-    """Returns sources that cannot be read, each with what must be said of it."""
-    npz = folder / "one.npz"
-    cut = folder / "cut.npz"
-    cut.write_bytes(write_labels(npz, 20).read_bytes()[:-400])
-    (folder / "text.npz").write_text("name,x,y\n")
-    (folder / "empty").mkdir()
-    (folder / "strange").mkdir()
-    np.savez(folder / "strange" / "landmarks.npz", names=np.array(["a.jpg"]), points=np.zeros((1, 29, 2)))
-    (folder / "flat").mkdir()
-    np.savez(folder / "flat" / "landmarks.npz", names=np.array(["a.jpg"]), points=np.zeros((1, 212)))
-    (folder / "nameless").mkdir()
-    np.savez(folder / "nameless" / "landmarks.npz", points=np.zeros((1, 106, 2)))
-    return {
-        str(folder / "none"): "is neither 'synthetic', nor a labels file",
-        str(folder / "empty"): "is neither 'synthetic', nor a labels file",
-        str(folder / "none.npz"): "is neither 'synthetic', nor a labels file",
-        str(cut): "cut.npz",
-        str(folder / "text.npz"): "text.npz",
-        str(folder / "strange"): r"\(1, 29, 2\)",
-        str(folder / "flat"): r"\(1, 212\)",
-        str(folder / "nameless"): "has no array 'names'",
-        str(write_labels(folder / "weightless.npz", weights=None)): "has no array 'weights'",
-        str(write_labels(folder / "short.npz", names=np.array(["a"]))): r"names of shape \(1,\)",
-        str(write_labels(folder / "98.npz", points=np.zeros((2, 98, 2)))): r"\(2, 98, 2\)",
-        str(write_labels(folder / "heavy.npz", weights=np.ones(2))): r"weights of shape \(2,\)",
-        str(write_labels(folder / "no faces.npz", 0)): "holds no usable face",
-    }
-
-
-def test_a_source_that_cannot_be_read_is_refused_in_one_line(tmp_path):
-    for source, message in bad_sources(tmp_path).items():
-        with pytest.raises(ZooError, match=message) as error:
-            prepare(source, tmp_path / "packs")
-        assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("name", "group"),
-    [("smile_001_08.jpg", "london_001"), ("london_001_03.jpg", "london_001"), ("Ada_Lovelace_2.jpg", "Ada_Lovelace"),
-     ("Ada_Lovelace.jpg", "Ada_Lovelace"),
-     ("deep/er/Ada_12.png", "Ada"), ("12345.jpg", "12345"), ("a_2021.jpg", "a_2021"), ("_3.jpg", "_3")],
-)  # fmt: skip
-def test_a_name_says_who_it_is(name, group):
-    assert group_of(name) == group
-
-
-def test_webmorph_templates_give_what_both_schemes_mean():
-    full, known = from_webmorph_189(np.random.default_rng(0).uniform(1, 99, (189, 2)))
-    assert known.sum() == 22 and not full[~known].any()
-    assert known[list(SCHEMES["106"].outer_eyes)].all() and known[list(SCHEMES["106"].mouth_corners)].all()
-    assert np.array_equal(known[MIRROR], known)
-
-
-@pytest.mark.parametrize(
-    ("given", "sources"),
-    [(None, (("synthetic", 1.0),)), (["synthetic:2"], (("synthetic", 2.0),)), (["a.npz", "b:0.25"], (("a.npz", 1.0), ("b", 0.25)))],
-)  # fmt: skip
-def test_sources_are_given_with_their_weights(given, sources):
-    assert parse_sources(given) == sources
-
-
-@pytest.mark.parametrize("word", ["a:b", "a:", "a:0", "a:-1", "a:nan"])
-def test_a_weight_that_is_not_a_positive_number_is_refused(word):
-    with pytest.raises(ZooError, match="weight"):
-        parse_sources([word])
-
-
-# ---- configuration -----------------------------------------------------------------------------------------------------------------------
-
-
-def test_a_configuration_survives_json():
-    configuration = Configuration("mixed-035-128", sources=(("a", 1.0), ("b.npz", 0.5)), steps=7, quantized=True, init="x")
-    back = from_json(json.loads(json.dumps(to_json(configuration))))
-    assert back == configuration and hash(back) == hash(configuration)
-
-
-def test_a_run_folder_gives_back_configuration_and_facts(tmp_path):
-    configuration = Configuration("mixed-035-128")
-    runs.save_configuration(tmp_path / "run", configuration, {"parent": "x"})
-    assert runs.read_configuration(tmp_path / "run") == configuration
-    assert runs.read_facts(tmp_path / "run") == {"parent": "x"}
-
-
-def test_strange_settings_are_refused_by_name():
-    values = to_json(Configuration("mixed-035-128"))
-    with pytest.raises(ZooError, match=r"unknown setting 'dropout'.*learning_rate"):
-        from_json({**values, "dropout": 0.1})
-    for missing in ("variant", "sources"):
-        with pytest.raises(ZooError, match="not whole"):
-            from_json({key: value for key, value in values.items() if key != missing})
-
-
-@pytest.mark.parametrize("content", ["{}", "[]", "null", '{"configuration": 3}'])
-def test_a_json_file_that_is_no_runs_is_refused(tmp_path, content):
-    (tmp_path / "config.json").write_text(content)
-    with pytest.raises(ZooError, match="not of a run"):
-        runs.read_configuration(tmp_path)
-
-
-@pytest.mark.parametrize("change", [{"steps": 0}, {"batch": 0}, {"held_out": 1.0}, {"held_out": -0.1}])
-def test_impossible_settings_are_refused(change):
-    with pytest.raises(ZooError, match=next(iter(change))):
-        Configuration("mixed-035-128", **change)
-
-
-def test_the_learning_rate_warms_up_then_falls_along_a_cosine_to_a_hundredth():
-    configuration = Configuration("mixed-035-128", steps=1100, warmup_steps=100, learning_rate=0.02)
-    rates = np.array([configuration.rate_at(step) for step in range(1101)])
-    assert rates[0] == pytest.approx(0.0002) and rates[99] == pytest.approx(0.02) and rates[100] == pytest.approx(0.02)
-    assert rates[600] == pytest.approx(0.02 * 0.505) and rates[1100] == pytest.approx(0.0002)
-    assert (np.diff(rates[:100]) > 0).all() and (np.diff(rates[100:]) < 0).all()
-    assert replace(configuration, warmup_steps=0).rate_at(0) == 0.02
-    assert replace(configuration, steps=50).rate_at(49) == pytest.approx(0.01)  # too short to warm up: no division by nothing
-
-
-def test_runs_are_found_by_name_or_path_and_never_overwritten(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "RUNS", tmp_path)
-    with pytest.raises(ZooError, match="no run 'a'; runs here: none"):
-        runs.run_folder("a")
-    assert runs.new_folder("a") == tmp_path / "a"
-    runs.save_configuration(tmp_path / "a", Configuration("mixed-035-128"), {})
-    assert runs.new_folder("a") == tmp_path / "a-2"
-    assert runs.run_folder("a") == runs.run_folder(str(tmp_path / "a")) == tmp_path / "a"
-    with pytest.raises(ZooError, match="no run 'b'; runs here: a"):
-        runs.run_folder("b")
-    with pytest.raises(ZooError, match="no weights yet"):
-        runs.weights_path(tmp_path / "a")
-
-
-def test_every_setting_is_documented():
-    documented = Configuration.__doc__
-    assert not [name for name in asdict(Configuration("x")) if name not in documented]
-
-
-def test_the_average_forgets_the_random_start():
-    for steps in (40, 400, 5000):
-        momentum = Configuration("mixed-035-128", steps=steps).average_momentum
-        assert momentum**steps < 1e-4  # the share of the first weights in the last average
-    assert Configuration("mixed-035-128", steps=10**6).average_momentum == Configuration("").average

@@ -1,0 +1,74 @@
+"""`images/` with `landmarks.npz`: anybody's own faces, in any scheme that is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from training.readers.groups import group_of
+from training.readers.listing import PICTURES, names
+from training.readers.mapping import COUNTS, ZERO_BASED, sample_of
+from training.readers.npz_rows import headers, rows
+from training.readers.picture import digest
+from training.readers.problems import UNLABELLED, LabelFault, Problem
+from training.readers.text import finite
+from training.sample import Sample
+from zoo.errors import ZooError
+
+FILE = "landmarks.npz"
+
+
+def read_landmarks_npz(root: Path) -> Iterator[Sample | Problem]:
+    """Yields the faces of a folder with `images/` and `landmarks.npz`.
+
+    The archive holds `names` (N,) and `points` (N, count, 2) in pixels whose centres are integers from 0; `groups` (N,) and `splits` (N,)
+    if the names do not say who is who (see `group_of`) and what is for testing.
+
+    Raises:
+      ZooError: the archive is broken or its arrays have other shapes.
+    """
+    path = root / FILE
+    extra = checked_headers(path, ("names", "points"), ("groups", "splits"))
+    count = headers(path)["points"][0][1]
+    if count not in COUNTS:
+        shape = headers(path)["points"][0]
+        raise ZooError(f"{path} has points of shape {shape}; schemes with {', '.join(map(str, sorted(COUNTS)))} points are read")
+    for name, points, *more in rows(path, ("names", "points", *extra)):
+        name, given = str(name), dict(zip(extra, map(str, more), strict=True))
+        try:
+            image_points = finite(points.astype(np.float64)) + ZERO_BASED
+            group = given.get("groups") or group_of(name)
+            yield sample_of(root / "images" / name, image_points, group, split=given.get("splits", ""))
+        except LabelFault as fault:
+            yield fault.of(name)
+    yield from _unlabelled(root / "images", path)
+
+
+def _unlabelled(folder: Path, path: Path) -> Iterator[Problem]:
+    """Yields a problem for every picture that the archive does not name."""
+    if not folder.is_dir():
+        return
+    labelled = np.sort(np.fromiter((digest(str(name).encode()) for (name,) in rows(path, ("names",))), np.uint64))
+    for name in names(folder, PICTURES):
+        key = np.uint64(digest(name.encode()))
+        place = np.searchsorted(labelled, key)
+        if place == len(labelled) or labelled[place] != key:
+            yield Problem(UNLABELLED, name)
+
+
+def checked_headers(path: Path, needed: tuple[str, ...], possible: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns which of the possible arrays of one row per face an archive has, having checked those that it needs.
+
+    Raises:
+      ZooError: an array is missing, or `names` and `points` do not fit each other.
+    """
+    found = headers(path)
+    missing = [key for key in needed if key not in found]
+    if missing:
+        raise ZooError(f"{path} has no array {missing[0]!r}; it holds {', '.join(found) or 'nothing'}")
+    (names_shape, _), (shape, dtype) = found["names"], found["points"]
+    if len(shape) != 3 or shape[2] != 2 or names_shape != shape[:1] or not np.issubdtype(dtype, np.number):
+        raise ZooError(f"{path} has names of shape {names_shape} and points of shape {shape}; (N,) and (N, count, 2) are expected")
+    return tuple(key for key in possible if key in found and found[key][0][:1] == names_shape)
