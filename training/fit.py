@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     default = Configuration("")
     parser.add_argument("name", metavar="NAME", help="variant, e.g. mixed-035-128")
     parser.add_argument("--source", action="append", metavar="NAME[:weight]",
-                        help="'synthetic' (default), a labels file, or a folder with images/ and landmarks.npz; repeatable")  # fmt: skip
+                        help="'synthetic' (default), or PATH[@FORMAT][@SPLIT][@SUBSET], see docs/sources.md; repeatable")  # fmt: skip
     parser.add_argument("--tag", default=default.tag, choices=TAGS, help="what the data allow (default %(default)s)")
     parser.add_argument("--init", default="", help="start from 'imagenet', a local .npz, published weights (mixed-035-128.open) or a run")
     parser.add_argument("--run", help="name of the run's folder under runs/ (default: the variant's name and tag)")

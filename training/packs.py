@@ -16,7 +16,9 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from training.checks import unusable
 from training.readers.picture import read_picture
+from training.readers.problems import Problems
 from training.sample import Sample
 from training.sources import fingerprint, read_source
 from training.synthetic import draw_face
@@ -153,7 +155,8 @@ def _synthetic():
 
 def _real(source: str):
     unusable = []
-    for sample in tqdm(read_source(source), desc=f"prepare {Path(source).stem}", unit="face"):
+    total = sum(1 for _ in read_source(source, Problems()))
+    for sample in tqdm(read_source(source), total=total, desc=f"prepare {Path(source).stem}", unit="face"):
         try:
             yield *cut(sample), sample.group
         except ZooError as error:
@@ -172,9 +175,13 @@ def cut(sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray,
       labels came with one, the mesh (478, 3).
 
     Raises:
-      ZooError: the picture cannot be read, or its five points do not lie like a face.
+      ZooError: the picture cannot be read, or `training.checks` finds its points unusable.
     """
-    image, points, mesh, five = read_picture(sample.path), sample.image_points, sample.mesh, four_points(sample.five)
+    image = read_picture(sample.path)
+    wrong = unusable(sample, image.shape[1::-1])
+    if wrong:
+        raise ZooError(f"{wrong.name}: {wrong.kind}")
+    points, mesh, five = sample.image_points, sample.mesh, four_points(sample.five)
     alignment = Alignment.from_five(five, 1)
     corners = alignment.to_image(np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) * _SPAN - (_SPAN - 1) / 2)
     height, width = image.shape[:2]
