@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ import pytest
 from tflite import publish
 from training import evaluate
 from training.__main__ import main
+from training.evaluation.faces import drawn_face
 from zoo import cards
 from zoo.errors import ZooError
+from zoo.images import read_image
 from zoo.landmarker import Landmarker, Prediction
 from zoo.schemes import SCHEMES
 
@@ -22,7 +25,7 @@ SHIPPED_ON_DRAWINGS_PERCENT = 8.0
 
 @pytest.fixture(scope="module")
 def faces():
-    return evaluate.samples("synthetic")[:6]
+    return [drawn_face(seed) for seed in range(6)]
 
 
 class Oracle(Landmarker):
@@ -77,13 +80,63 @@ def test_evaluate_prints_and_writes_what_it_measured(tmp_path, capsys):
     row = json.loads(capsys.readouterr().out)[0]
     lines = list(csv.DictReader(errors.open()))
     assert len(lines) == row["faces"] == 64
-    assert row["nme %"] == pytest.approx(100 * np.mean([float(line["nme"]) for line in lines]), abs=0.001)
-    assert row["nme %"] < SHIPPED_ON_DRAWINGS_PERCENT
+    for column, key in (("nme_of_eyes", "nme % of eyes"), ("nme_of_pupils", "nme % of pupils"), ("core12_of_eyes", "core12 % of eyes")):
+        assert row["errors"][key] == pytest.approx(100 * np.mean([float(line[column]) for line in lines]), abs=0.001)
+    assert row["challenge"]["nme % of box"] == pytest.approx(100 * np.mean([float(line["nme_of_box"]) for line in lines]), abs=0.001)
+    assert row["nme %"] == row["errors"]["nme % of eyes"] < SHIPPED_ON_DRAWINGS_PERCENT
+    assert sum(entry["faces"] for entry in row["yaw"]) == 64 and len(row["worst"]) == 10 and row["paired"] is None
+    assert set(row["normalisers"]) == {"core12", "nme", "pupil nme", "box nme"}
 
 
-def test_unknown_models_are_refused_in_one_line():
-    with pytest.raises(ZooError, match="mixed-035-128"):
-        evaluate.landmarker("mixd-035-128")
+@pytest.fixture
+def few(monkeypatch, faces):
+    """Lets the verb measure six faces instead of sixty-four."""
+    monkeypatch.setattr(evaluate, "samples", lambda source, held_out: faces)
+
+
+def test_two_models_are_compared_drawn_and_listed(tmp_path, capsys, few):
+    plot, worst = tmp_path / "curves.png", tmp_path / "worst.png"
+    models = ["mixed-035-128:int8", "mixed-035-128:float32"]
+    assert main(["evaluate", *models, "--plot", str(plot), "--worst", str(worst)]) == 0
+    said = capsys.readouterr().out
+    for title in ("Errors:", "budgets:", "By part", "By yaw", "Paired differences", "Worst faces:"):
+        assert title in said
+    paired = said.split("Paired differences")[1].splitlines()[2]
+    assert paired.startswith("mixed-035-128:float32") and " mixed-035-128:int8 " in paired
+    assert "1 GFLOP, 20 MB" in said and "is 2 FLOP" in said
+    assert read_image(plot).shape[0] > 300 and read_image(worst).shape[1] > 1000
+
+
+def test_a_detector_that_finds_nothing_is_reported_and_not_drawn_over(tmp_path, capsys, few, monkeypatch, faces):
+    monkeypatch.setattr(evaluate, "landmarker", lambda model: Oracle(faces))
+    files = [str(tmp_path / name) for name in ("curves.png", "worst.png", "faces.csv")]
+    arguments = ["--align", "detector", "--plot", files[0], "--worst", files[1], "--csv", files[2]]
+    assert main(["evaluate", "mixed-035-128:int8", *arguments]) == 0
+    assert main(["evaluate", "mixed-035-128:int8", "--align", "detector", "--json"]) == 0
+    out = capsys.readouterr().out
+    record = json.loads(out[out.rindex("\n[") :])[0]
+    assert record["missed"] == 6 and record["errors"]["core12 % of eyes"] is None and record["errors"]["median % of eyes"] is None
+    assert {line["nme_of_eyes"] for line in csv.DictReader(Path(files[2]).read_text().splitlines())} == {"inf"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["mixd-035-128"], "neither a .tflite file nor published"),
+        (["mixed-035-128:int4"], "unknown precision 'int4'"),
+        (["none.tflite"], "there is no file 'none.tflite'"),
+        (["mixed-035-128", "mixed-035-128"], "given 2 times"),
+        (["mixed-035-128", "--plot", "curves.pdf"], "must end in .png"),
+        (["mixed-035-128", "--worst", "faces.jpg"], "must end in .png"),
+        (["mixed-035-128", "--source", "nowhere"], "nowhere"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_in_one_line(arguments, message, few, monkeypatch):
+    if "nowhere" in arguments:
+        monkeypatch.undo()
+    with pytest.raises(ZooError, match=message) as caught:
+        main(["evaluate", *arguments])
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_data_describes_the_drawn_faces(tmp_path, capsys):

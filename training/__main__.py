@@ -15,6 +15,7 @@ _VERBS = {
     "fit": "train a float network",
     "quantize": "go on with quantisation-aware training",
     "evaluate": "measure weights on labelled pictures",
+    "study": "answer one of the paper's questions with numbers of our own",
 }
 
 

@@ -1,0 +1,143 @@
+"""What can be measured, by the name it is given on the command line: a run in Keras, a .tflite file, published weights; and its cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training import runs
+from zoo import cards, terminal
+from zoo.costs import count
+from zoo.errors import ZooError, unknown
+from zoo.files import read_json
+from zoo.landmarker import PRECISIONS, Landmarker, load
+from zoo.variants import VariantSpec, get, split_tag
+
+# The challenges' limits on one forward pass and on the file. A multiply-accumulate counts as two operations, a MB as a million bytes.
+BUDGETS = {"1 GFLOP, 20 MB": (1e9, 20e6), "100 MFLOP, 2 MB": (100e6, 2e6)}
+FLOP_PER_MAC = 2
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a name on the command line stands for.
+
+    Attributes:
+      kind: "file", "run" (in Keras), or "published int8" or "published float32".
+      path: of the file, or the run's folder.
+      spec: its shape, or None for a file that has neither card nor configuration beside it.
+    """
+
+    kind: str
+    path: Path
+    spec: VariantSpec | None
+
+
+def resolve(model: str) -> Model:
+    """Returns what a model's name stands for: a .tflite file, a run, or published weights.
+
+    A run comes before published weights of the same name; `:int8` or `:float32` behind the name means the published file.
+
+    Raises:
+      ZooError: it is none of these.
+    """
+    if model.endswith(".tflite"):
+        path = Path(model)
+        if not path.is_file():
+            raise ZooError(f"there is no file {model!r}")
+        return Model("file", path, _shape_beside(path))
+    try:
+        folder = runs.run_folder(model)
+    except ZooError as no_run:
+        name, _, precision = model.partition(":")
+        precision = precision or PRECISIONS[0]
+        try:
+            base, tag = split_tag(name)
+            if precision not in PRECISIONS:
+                raise unknown("precision", precision, PRECISIONS)
+            path = cards.weights_folder(f"{base}.{tag}") / f"{precision}.tflite"
+            if not path.is_file():
+                raise ZooError(f"no {precision} weights of {base}.{tag} are published")
+        except ZooError as error:
+            there = ", ".join(cards.published()) or "none"
+            raise ZooError(
+                f"{model!r} is neither a .tflite file nor published ({error}; published: {there}) nor a run ({no_run})"
+            ) from None
+        return Model(f"published {precision}", path, get(base))
+    return Model("run", folder, get(runs.read_configuration(folder).variant))
+
+
+def _shape_beside(file: Path) -> VariantSpec | None:
+    for name, place in (("card.json", "variant"), ("config.json", "configuration")):
+        try:
+            value = read_json(file.parent / name)[place]
+            return get(value if isinstance(value, str) else value["variant"])
+        except (ZooError, KeyError, TypeError):
+            continue
+    return None
+
+
+def landmarker(model: str) -> Landmarker:
+    """Returns the landmarker of what `resolve` finds."""
+    found = resolve(model)
+    if found.kind == "run":
+        return _of_run(found.path)
+    return load(found.path)
+
+
+def _of_run(folder: Path) -> Landmarker:
+    from zoo.nets import build, from_arrays
+    from zoo.nets.weights import read_arrays
+
+    configuration = runs.read_configuration(folder)
+    spec, arrays = get(configuration.variant), read_arrays(runs.weights_path(folder))
+    if configuration.quantized:
+        with terminal.without_stderr():
+            from training import qat
+        parent = runs.run_folder(runs.read_facts(folder)["parent"])
+        _, model = qat.build_quantized(spec, read_arrays(runs.weights_path(parent)))
+        qat.set_quantized(model, arrays)
+        to_input: Callable = qat.to_input
+    else:
+        with terminal.without_stderr():
+            import keras
+        model = build(spec, keras)
+        from_arrays(model, arrays)
+        to_input = np.float32
+    return Landmarker(lambda crop: np.asarray(model.predict_on_batch(to_input(crop[None])))[0], spec.size, folder.name)
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Multiply-accumulates of a crop and bytes of the file; None where they are not known. `kind` is `Model`'s."""
+
+    kind: str
+    macs: int | None
+    size_bytes: int
+
+    def row(self) -> dict[str, Any]:
+        """Returns the costs, and for each budget whether it is kept."""
+        flop = None if self.macs is None else FLOP_PER_MAC * self.macs
+        row: dict[str, Any] = {"what": self.kind, "MMAC": self.macs and round(self.macs / 1e6, 1), "MFLOP": flop and round(flop / 1e6, 1)}
+        row["KB"] = round(self.size_bytes / 1e3)
+        for budget, (most_flop, most_bytes) in BUDGETS.items():
+            kept = flop is not None and flop <= most_flop and self.size_bytes <= most_bytes
+            row[budget] = None if flop is None else "kept" if kept else "exceeded"
+        return row
+
+
+def footprint(model: str) -> Footprint:
+    """Returns what a model that `resolve` knows costs.
+
+    A run has no file yet: its size is that of its parameters, at four bytes each, or at one if it is quantised.
+    """
+    found = resolve(model)
+    cost = found.spec and count(found.spec)
+    if found.kind != "run":
+        return Footprint(found.kind, cost and cost.macs, found.path.stat().st_size)
+    quantized = runs.read_configuration(found.path).quantized
+    return Footprint("run, quantised" if quantized else "run, float", cost.macs, cost.parameters * (1 if quantized else 4))
