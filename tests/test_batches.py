@@ -327,3 +327,10 @@ def test_synthetic_faces_are_packed_with_their_points(tmp_path, monkeypatch):
     assert len(pack) == 2 and len(set(pack.groups)) == 2
     face = draw_face(1)
     assert np.array_equal(pack.image(1), face.image) and np.allclose(pack.points[1], face.points, atol=1e-4)
+
+
+def test_rounded_targets_lie_in_the_middles_of_the_same_cells(faces):
+    exact, rounded = (one_batch(replace(PLAIN, rounded_targets=on), faces).targets for on in (False, True))
+    seen = exact[..., 2] > 0
+    assert np.array_equal(np.floor(exact[seen][:, :2]), np.floor(rounded[seen][:, :2]))
+    assert (rounded[seen][:, :2] % 1 == 0.5).all() and (exact[seen][:, :2] % 1 != 0.5).any()

@@ -80,3 +80,11 @@ def test_the_average_forgets_the_random_start():
         momentum = Configuration("mixed-035-128", steps=steps).average_momentum
         assert momentum**steps < 1e-4  # the share of the first weights in the last average
     assert Configuration("mixed-035-128", steps=10**6).average_momentum == Configuration("").average
+
+
+def test_settings_for_the_study_of_tricks_change_what_they_say():
+    plain = Configuration("mixed-035-096")
+    assert all(plain.spec.laterals) and not any(replace(plain, laterals=False).spec.laterals)
+    assert replace(plain, laterals=False).spec.stages == plain.spec.stages
+    with pytest.raises(ZooError, match=r"loss 'l1'.*cross-entropy, mse"):
+        replace(plain, loss="l1")

@@ -87,7 +87,10 @@ def _draw(c: Configuration, spec: VariantSpec, pack: Pack, row: int, rng: np.ran
         crop_points, weights = crop_points[order], weights[order]
     seen = ((crop_points > 0) & (crop_points < spec.size)).all(1)
     crop_points[~seen] = 0  # what is not a number would make a loss of none, even with a weight of 0
-    return crop, np.column_stack([crop_points / spec.stride, weights * seen])
+    cells = crop_points / spec.stride
+    if c.rounded_targets:
+        cells = np.floor(cells) + 0.5
+    return crop, np.column_stack([cells, weights * seen])
 
 
 def balanced_rows(pack: Pack, rows: np.ndarray, strength: float) -> np.ndarray:

@@ -7,7 +7,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, unknown
+from zoo.variants import VariantSpec, get
+
+LOSSES = ("cross-entropy", "mse")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Configuration:
       init: "imagenet", a local .npz, published weights `variant.tag`, a run, or "" for none.
       seed: of weights and batches.
       quantized: whether the run is quantisation-aware.
+      rounded_targets, loss, laterals, calibrated: for the study of tricks, which leaves one out at a time: points moved to the middle of
+        their cell; "cross-entropy" or "mse"; lateral connections; ranges set from float activations before quantisation-aware training.
     """
 
     variant: str
@@ -60,13 +65,25 @@ class Configuration:
     init: str = ""
     seed: int = 0
     quantized: bool = False
+    rounded_targets: bool = False
+    loss: str = "cross-entropy"
+    laterals: bool = True
+    calibrated: bool = True
 
     def __post_init__(self):
+        if self.loss not in LOSSES:
+            raise unknown("loss", self.loss, LOSSES)
         for name in ("steps", "batch"):
             if getattr(self, name) < 1:
                 raise ZooError(f"{name} must be at least 1, received {getattr(self, name)}")
         if not 0 <= self.held_out < 1:
             raise ZooError(f"held_out must lie in 0..1, received {self.held_out}")
+
+    @property
+    def spec(self) -> VariantSpec:
+        """The network's shape: the variant's, without lateral connections where these are left out."""
+        spec = get(self.variant)
+        return spec if self.laterals else dataclasses.replace(spec, laterals=(None,) * len(spec.stages))
 
     @property
     def average_momentum(self) -> float:

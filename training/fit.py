@@ -95,7 +95,7 @@ def fit(configuration: Configuration, folder: Path, *, resume: bool = False, sto
     from zoo.nets import build, to_arrays
 
     keras.utils.set_random_seed(configuration.seed)
-    model = build(get(configuration.variant), keras)
+    model = build(configuration.spec, keras)
     start(model, configuration.init)
     if not resume:
         facts = {"data": [{"source": pack.name, "faces": len(pack)} for pack in packs], **versions(keras)}

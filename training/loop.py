@@ -18,7 +18,7 @@ from tqdm import tqdm
 from training import runs
 from training.batches import Batch, batches, held_out_rows, make_batch
 from training.configuration import Configuration
-from training.losses import heatmap_loss
+from training.losses import heatmap_loss, mean_squared_loss
 from training.packs import Pack
 from zoo.errors import ZooError
 from zoo.heatmaps import decode
@@ -58,7 +58,7 @@ def train(
     )  # fmt: skip
     _quicken_statistics(model, configuration.steps)
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    model.compile(optimizer=optimizer, loss=heatmap_loss(configuration.sigma_cells, configuration.distance_weight), jit_compile=_jit(keras))
+    model.compile(optimizer=optimizer, loss=_loss(configuration), jit_compile=_jit(keras))
     optimizer.build(model.trainable_variables)
     step, history, seconds = 0, [], 0.0
     if resume:
@@ -160,6 +160,12 @@ def check_nme_percent(model: Any, to_input: Callable[[np.ndarray], np.ndarray], 
         if known[list(SCHEMES["106"].outer_eyes)].all():
             errors.append(100 * np.linalg.norm(decode(maps)[0] - target[:, :2], axis=1)[known].mean() / eyes)
     return float(np.mean(errors)) if errors else float("nan")
+
+
+def _loss(configuration: Configuration) -> Callable[[Any, Any], Any]:
+    if configuration.loss == "mse":
+        return mean_squared_loss(configuration.sigma_cells)
+    return heatmap_loss(configuration.sigma_cells, configuration.distance_weight)
 
 
 def _jit(keras: ModuleType) -> bool:

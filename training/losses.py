@@ -10,7 +10,7 @@ from typing import Any
 
 from keras import ops
 
-from zoo.heatmaps import LOGIT_SCALE, WINDOW_RADIUS
+from zoo.heatmaps import LOGIT_SCALE, MAP_MAX, WINDOW_RADIUS
 
 
 def heatmap_loss(sigma_cells: float, distance_weight: float) -> Callable[[Any, Any], Any]:
@@ -37,6 +37,23 @@ def heatmap_loss(sigma_cells: float, distance_weight: float) -> Callable[[Any, A
         off_y = ops.sum(mass_y * _centres(height), axis=1) / total - y
         distance = ops.sqrt(ops.square(off_x) + ops.square(off_y) + 1e-4)
         return ops.sum(weights * (cross_entropy + distance_weight * distance)) / (ops.sum(weights) + 1e-6)
+
+    return loss
+
+
+def mean_squared_loss(sigma_cells: float) -> Callable[[Any, Any], Any]:
+    """Returns `loss(targets, maps)`: the mean squared difference to an unrounded Gaussian as high as the maps reach.
+
+    Arguments as those of `heatmap_loss`. Here for comparison, see `training/studies/tricks`.
+    """
+
+    def loss(targets: Any, maps: Any) -> Any:
+        height, width = maps.shape[1:3]
+        x, y, weights = targets[..., 0], targets[..., 1], targets[..., 2]
+        off_x, off_y = (ops.square(_centres(side) - at[:, None]) for side, at in ((width, x), (height, y)))
+        wanted = MAP_MAX * ops.exp(-(off_y[:, :, None] + off_x[:, None]) / (2 * sigma_cells**2))
+        squares = ops.sum(ops.sum(ops.square(maps - wanted), axis=1), axis=1)
+        return ops.sum(weights * squares) / (ops.sum(weights) + 1e-6)
 
     return loss
 

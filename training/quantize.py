@@ -11,7 +11,6 @@ from training.configuration import Configuration
 from training.fit import follow, versions
 from zoo import terminal
 from zoo.errors import ZooError
-from zoo.variants import get
 
 _CALIBRATION_BATCHES = 16
 
@@ -66,10 +65,13 @@ def quantize(configuration: Configuration, parent: Path, folder: Path, *, resume
     packs = [prepare(name) for name, _ in configuration.sources]
     tf_keras.backend.clear_session()
     tf_keras.utils.set_random_seed(configuration.seed)
-    model, quantized = qat.build_quantized(get(configuration.variant), read_arrays(runs.weights_path(parent)))
+    model, quantized = qat.build_quantized(configuration.spec, read_arrays(runs.weights_path(parent)))
     if not resume:
         facts = {"parent": str(parent), "data": [{"source": pack.name, "faces": len(pack)} for pack in packs], **versions(tf_keras)}
         runs.save_configuration(folder, configuration, facts)
         plain = follow(configuration, photometric=0.4, occlusion_chance=0.0, seed=configuration.seed + 2, steps=_CALIBRATION_BATCHES)
-        qat.calibrate(quantized, model, (batch.crops for batch in itertools.islice(batches(plain, packs, 0), _CALIBRATION_BATCHES)))
+        if configuration.calibrated:
+            qat.calibrate(quantized, model, (batch.crops for batch in itertools.islice(batches(plain, packs, 0), _CALIBRATION_BATCHES)))
+        else:
+            qat.freeze_ranges(quantized)
     return train(quantized, tf_keras, configuration, packs, folder, qat.to_input, qat.quantized_arrays, resume=resume, stop_at=stop_at)

@@ -68,7 +68,7 @@ def resolve(model: str) -> Model:
                 f"{model!r} is neither a .tflite file nor published ({error}; published: {there}) nor a run ({no_run})"
             ) from None
         return Model(f"published {precision}", path, get(base))
-    return Model("run", folder, get(runs.read_configuration(folder).variant))
+    return Model("run", folder, runs.read_configuration(folder).spec)
 
 
 def _shape_beside(file: Path) -> VariantSpec | None:
@@ -94,7 +94,7 @@ def _of_run(folder: Path) -> Landmarker:
     from zoo.nets.weights import read_arrays
 
     configuration = runs.read_configuration(folder)
-    spec, arrays = get(configuration.variant), read_arrays(runs.weights_path(folder))
+    spec, arrays = configuration.spec, read_arrays(runs.weights_path(folder))
     if configuration.quantized:
         with terminal.without_stderr():
             from training import qat
