@@ -10,7 +10,9 @@ from tflite.__main__ import main
 from tflite.audit import audit
 from tflite.benchmark import mediapipe_file
 from tflite.graph import read_graph
+from tflite.layers import layer_errors
 from tflite.runtime import RUNTIMES, read_model
+from zoo import cards
 from zoo.errors import ZooError
 
 
@@ -137,5 +139,47 @@ def test_multiply_accumulates_are_counted_from_the_file(stub_files):
 
 def test_a_transposed_convolution_counts_each_input_cell_once(stub_files):
     graph = read_graph(read_model(stub_files["deconv"]))
-    others = sum(graph._macs(operator) for operator in graph.operators if operator.name != "TRANSPOSE_CONV")
+    others = sum(graph.macs_of(operator) for operator in graph.operators if operator.name != "TRANSPOSE_CONV")
     assert graph.macs - others == (SIZE // 8) ** 2 * 4 * 4 * 8 * 8
+
+
+def test_the_layers_that_lose_most_are_named(capsys):
+    folder = cards.weights_folder("mixed-035-128.open")
+    rows = layer_errors(folder / "int8.tflite", folder / "float32.tflite")
+    assert len(rows) == len(read_graph(read_model(folder / "int8.tflite")).operators)
+    assert [row.added for row in rows] == sorted((row.added for row in rows), reverse=True)
+    assert all(0 <= row.added <= row.error < 1 for row in rows)
+    by_name = {row.layer: row for row in rows}
+    assert by_name["Conv1_relu"].added == by_name["Conv1_relu"].error > 0  # its input is the picture, the same in both
+    files = [str(folder / "int8.tflite"), "--against", str(folder / "float32.tflite"), "--layers", "3"]
+    assert main(["audit", *files]) == 0
+    printed = capsys.readouterr().out
+    assert all(f" {row.layer} " in printed for row in rows[:3]) and f" {rows[5].layer} " not in printed
+
+
+def test_a_layer_made_worse_is_among_the_first_named(tmp_path):
+    """One channel in two of one layer's kernel is turned off; the linear layer behind it may lose still more."""
+    folder = cards.weights_folder("mixed-035-128.open")
+    graph = read_graph(read_model(folder / "int8.tflite"))
+    operator = next(op for op in graph.operators if "block_4_expand_relu" in graph.tensors[op.outputs[0]].name)
+
+    def change(model):
+        buffer = model.buffers[model.subgraphs[0].tensors[operator.inputs[1]].buffer]
+        kernel = np.array(buffer.data).reshape(graph.tensors[operator.inputs[1]].shape)
+        kernel[::2] = 0
+        buffer.data = kernel.ravel()
+
+    worse = edited(folder / "int8.tflite", tmp_path / "worse.tflite", change)
+    before, after = (layer_errors(path, folder / "float32.tflite") for path in (folder / "int8.tflite", worse))
+    assert "block_4_expand_relu" in [row.layer for row in after[:3]]
+    assert "block_4_expand_relu" not in [row.layer for row in before[:3]]
+    same = [(row.layer, row.error) for row in before if row.layer.startswith("block_2")]
+    assert len(same) == 4 and set(same) <= {(row.layer, row.error) for row in after}  # what comes before it is as it was
+
+
+def test_files_that_cannot_be_compared_are_refused(stub_files):
+    folder = cards.weights_folder("mixed-035-128.open")
+    with pytest.raises(ZooError, match=r"takes float32; for errors by layer int8 is expected"):
+        layer_errors(folder / "float32.tflite", folder / "float32.tflite")
+    with pytest.raises(ZooError, match=r"gives \[1, 32, 32, 106\] and .* gives \[1, 8, 8, 5\]; files of one variant are expected"):
+        layer_errors(folder / "int8.tflite", stub_files["float32"])

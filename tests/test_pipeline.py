@@ -134,7 +134,11 @@ def test_the_command_line_says_what_it_made(command_line, capsys):
     capsys.readouterr()
     files = [str(command_line / f"{precision}.tflite") for precision in PRECISIONS]
     assert tflite_main(["audit", *files, "--json"]) == 0
-    assert [report["precision"] for report in json.loads(capsys.readouterr().out)] == list(PRECISIONS)
+    reports = json.loads(capsys.readouterr().out)
+    assert [report["precision"] for report in reports] == list(PRECISIONS)
+    for report in reports:  # every file says whose faces made it
+        weights = report["metadata"]["document"]["weights"]
+        assert weights["name"] == "mixed-035-096.open" and weights["sources"] == [{"source": "synthetic", "faces": FACES}]
 
 
 def test_runs_and_files_are_evaluated_alike(command_line, capsys, monkeypatch):

@@ -1,4 +1,4 @@
-"""The command line of this folder: `python -m tflite export | audit | benchmark | publish`."""
+"""The command line of this folder: `python -m tflite export | audit | benchmark | golden | publish`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ VERBS = {  # each is a module with add_arguments(parser) and main(args)
     "export": "write a trained run's float32, float16 and int8 files",
     "audit": "list what files are made of; fail on anything float, undelegated or custom",
     "benchmark": "time files side by side, each setting in its own process",
+    "golden": "write a published picture, its crop, maps and points as a plain file for ports",
     "publish": "check a run's files and put them among the weights with their card",
 }
 

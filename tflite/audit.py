@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tflite import delegates
 from tflite import graph as graphs
 from tflite import runtime as runtimes
+from tflite.layers import layer_errors
+from tflite.metadata import Description, read
+from tflite.metadata import rows as metadata_rows
 from zoo import terminal
 from zoo.errors import ZooError, unknown
 
@@ -36,6 +41,8 @@ class AuditReport:
     tensor_types: Counter[str]
     inputs: tuple[runtimes.TensorInfo, ...]
     outputs: tuple[runtimes.TensorInfo, ...]
+    metadata: Description | None  # None where the file carries none, or one that is refused: then a problem says why
+    support: tuple[delegates.Support, ...]  # of the delegates that were asked about
     delegation: dict[str, runtimes.Delegation]  # by the runtime's name; a runtime that is not installed or refuses the file is not there
     problems: tuple[str, ...]
 
@@ -57,15 +64,18 @@ class AuditReport:
             "ok": self.ok,
             "inputs": [asdict(tensor) for tensor in self.inputs],
             "outputs": [asdict(tensor) for tensor in self.outputs],
+            "metadata": self.metadata and {"model": self.metadata.model, "document": self.metadata.document, "names": self.metadata.names},
+            "support": delegates.as_dict(list(self.support)),
             "delegation": delegation,
         }
 
 
-def audit(path: str | Path, precision: str | None = None) -> AuditReport:
+def audit(path: str | Path, precision: str | None = None, asked: Sequence[str] = ()) -> AuditReport:
     """Returns the report on one file.
 
     Args:
       path: a .tflite file.
+      asked: names among `tflite.delegates.DELEGATES`, which the report then speaks of.
       precision: what the file is meant to be; by default "int8" if the input or any weights are int8, else "float16" if any weights are.
 
     Raises:
@@ -78,6 +88,11 @@ def audit(path: str | Path, precision: str | None = None) -> AuditReport:
     graph = graphs.read_graph(content)
     precision = precision or deduce_precision(graph)
     delegation, ends, refusals = _open_everywhere(content, path)
+    try:
+        metadata = read(content, path, *ends)
+    except ZooError as error:
+        metadata = None
+        refusals.append(str(error))
     problems = (
         *_wrong_precision(graph, precision),
         *_free_shapes(graph),
@@ -95,6 +110,8 @@ def audit(path: str | Path, precision: str | None = None) -> AuditReport:
         tensor_types=Counter(tensor.dtype for tensor in graph.tensors),
         inputs=ends[0],
         outputs=ends[1],
+        metadata=metadata,
+        support=tuple(one for delegate in asked for one in delegates.support(graph, delegate, delegation)),
         delegation=delegation,
         problems=problems,
     )
@@ -128,12 +145,14 @@ def _open_everywhere(
 
 def _wrong_precision(graph: graphs.Graph, precision: str) -> list[str]:
     problems = []
-    wanted = "int8" if precision == "int8" else "float32"
+    stored = "int8" if precision == "int8" else "float32"
+    decoder = _decoder(graph)
     for role, indices in (("input", graph.inputs), ("output", graph.outputs)):
+        wanted = "float32" if role == "output" and decoder else stored
         for dtype in sorted({graph.tensors[index].dtype for index in indices} - {wanted}):
             problems.append(f"the {role} is {dtype}; the {role} of a file of precision {precision} is {wanted}")
     if precision == "int8":
-        problems += _float_inside(graph)
+        problems += _float_inside(graph, decoder)
     else:
         weights = Counter(tensor.dtype for tensor in graph.tensors if tensor.constant)
         wrong = [name for name in ("int8", "int16", "float16") if weights[name] and name != precision]
@@ -143,13 +162,29 @@ def _wrong_precision(graph: graphs.Graph, precision: str) -> list[str]:
     return problems
 
 
-def _float_inside(graph: graphs.Graph) -> list[str]:
+def _decoder(graph: graphs.Graph) -> tuple[graphs.Operator, ...]:
+    """Returns the operators that turn maps into points and scores: they may be float, and no weight may stand among them or behind."""
+    if len(graph.outputs) != 2:
+        return ()
+    behind: set[int] = set()
+    decoder = []
+    for operator in graph.operators:  # in the order of their execution
+        if (operator.name == "DEQUANTIZE" and not graph.tensors[operator.inputs[0]].constant) or behind & set(operator.inputs):
+            behind.update(operator.outputs)
+            decoder.append(operator)
+    return () if any(map(graph.macs_of, decoder)) else tuple(decoder)
+
+
+def _float_inside(graph: graphs.Graph, decoder: Collection[graphs.Operator]) -> list[str]:
     problems = []
-    floats = [tensor for tensor in graph.tensors if tensor.dtype in _FLOAT_TYPES]
+    network = [operator for operator in graph.operators if operator not in decoder]
+    allowed = {index for operator in decoder for index in (*operator.inputs, *operator.outputs)}
+    allowed -= {index for operator in network for index in (*operator.inputs, *operator.outputs)}
+    floats = [tensor for index, tensor in enumerate(graph.tensors) if tensor.dtype in _FLOAT_TYPES and index not in allowed]
     if floats:
         names = _listed([tensor.name for tensor in floats])
         problems.append(f"{len(floats)} of {len(graph.tensors)} tensors are float in a file of precision int8: {names}")
-    for operator in graph.operators:  # QUANTIZE from int8 to int8 only changes the scale, and nothing float comes of it
+    for operator in network:  # QUANTIZE from int8 to int8 only changes the scale, and nothing float comes of it
         types = {graph.tensors[index].dtype for index in (*operator.inputs, *operator.outputs) if index >= 0}
         if types & set(_FLOAT_TYPES):
             where = graph.tensors[operator.outputs[0]].name
@@ -218,24 +253,40 @@ def _table(report: AuditReport) -> list[dict[str, str]]:
         "input": "; ".join(map(str, report.inputs)) or "unknown",
         "output": "; ".join(map(str, report.outputs)) or "unknown",
     }
+    facts |= dict(metadata_rows(report.metadata)) if report.metadata else {"metadata": "none"}
     facts |= {f"XNNPACK in {name}": str(found) for name, found in report.delegation.items()}
-    rows = [{"file": str(report.path), "fact": fact, "found": found} for fact, found in facts.items()]
-    rows += [{"file": str(report.path), "fact": "PROBLEM", "found": problem} for problem in report.problems]
-    return [*rows, {"file": str(report.path), "fact": "verdict", "found": "passes" if report.ok else "fails"}]
+    facts |= dict(delegates.rows(list(report.support)))
+    table = [{"file": str(report.path), "fact": fact, "found": found} for fact, found in facts.items()]
+    table += [{"file": str(report.path), "fact": "PROBLEM", "found": problem} for problem in report.problems]
+    return [*table, {"file": str(report.path), "fact": "verdict", "found": "passes" if report.ok else "fails"}]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command line's arguments."""
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a .tflite file")
     parser.add_argument("--precision", choices=PRECISIONS, help="what the files are meant to be (default: deduced from the weights)")
+    parser.add_argument(
+        "--delegate",
+        action="append",
+        choices=delegates.DELEGATES,
+        help="say which operators it takes (may be repeated; gpu and nnapi by their sources)",
+    )
+    parser.add_argument(
+        "--against", type=Path, metavar="FLOAT", help="list the layers of int8 files that lose most against this float32 file"
+    )
+    parser.add_argument("--layers", type=int, default=10, help="how many of them to list (default %(default)s)")
     parser.add_argument("--json", action="store_true", help="print the reports for programs")
 
 
 def main(args: argparse.Namespace) -> int:
     """Prints one table over all files; returns 1 where any file fails."""
-    reports = [audit(path, args.precision) for path in args.files]
+    reports = [audit(path, args.precision, args.delegate or ()) for path in args.files]
+    lost = {path: layer_errors(path, args.against)[: args.layers] for path in args.files} if args.against else {}
     if args.json:
-        terminal.show([report.as_dict() for report in reports], as_json=True)
+        rows = [report.as_dict() | {"layers": [vars(layer) for layer in lost.get(report.path, [])]} for report in reports]
+        terminal.show(rows, as_json=True)
     else:
         terminal.show([row for report in reports for row in _table(report)])
+        if lost:
+            terminal.show([{"file": str(path)} | layer.row() for path, layers in lost.items() for layer in layers])
     return 0 if all(report.ok for report in reports) else 1

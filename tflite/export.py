@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tflite.decoder import with_decoder
 from tflite.graph import without_denormals
+from tflite.inspection import endpoints
+from tflite.metadata import Weights, describe
+from tflite.runtime import open_interpreter, open_model, read_model
 from training import runs
 from zoo import terminal
 from zoo.errors import ZooError
@@ -17,33 +23,58 @@ from zoo.files import write_whole
 from zoo.variants import VariantSpec, get
 
 PRECISIONS = ("float32", "float16", "int8")
+OUTPUTS = ("maps", "points")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
-    parser.add_argument("run", metavar="RUN", help="a run's name or folder; a float run gives float files, a quantisation-aware one all")
+    parser.add_argument(
+        "run",
+        metavar="RUN|FILE",
+        help="a run's name or folder: a float run gives float files, a quantisation-aware one all; or a file that gives maps, to decode",
+    )
     parser.add_argument("--precision", nargs="+", choices=PRECISIONS, help="what to write (default: all the run allows)")
-    parser.add_argument("--out", help="folder for the files (default: the run's own)")
+    parser.add_argument(
+        "--output",
+        nargs="+",
+        choices=OUTPUTS,
+        help="what the files give: heat maps, or points with the decoder in the graph, as PRECISION-points.tflite (default: maps of a run)",
+    )
+    parser.add_argument("--out", help="folder for the files (default: the run's or the file's own)")
     parser.add_argument("--json", action="store_true", help="print the rows for programs")
 
 
 def main(args: argparse.Namespace) -> int:
     """Writes the files and prints their sizes."""
-    folder = runs.run_folder(args.run)
-    runs.weights_path(folder)  # what a user may have got wrong comes before the slow import
-    with terminal.without_stderr():
-        import tensorflow  # noqa: F401 - its first import writes a dozen lines
-    rows = export(folder, Path(args.out) if args.out else folder, args.precision)
+    if args.run.endswith(".tflite"):
+        if args.precision or args.output not in (None, ["points"]):
+            raise ZooError(f"{args.run} is a file: --output points is possible, and no --precision")
+        source = Path(args.run)
+        rows = [decoded(source, (Path(args.out) if args.out else source.parent) / f"{source.stem}-points.tflite")]
+    else:
+        folder = runs.run_folder(args.run)
+        runs.weights_path(folder)  # what a user may have got wrong comes before the slow import
+        with terminal.without_stderr():
+            import tensorflow  # noqa: F401 - its first import writes a dozen lines
+        rows = export(folder, Path(args.out) if args.out else folder, args.precision, args.output or OUTPUTS[:1])
     terminal.show(rows, args.json)
     return 0
 
 
-def export(folder: Path, out: Path, precisions: list[str] | None = None) -> list[dict[str, Any]]:
-    """Writes a run's files into `out`; returns a row for each.
+def export(
+    folder: Path,
+    out: Path,
+    precisions: Sequence[str] | None = None,
+    outputs: Sequence[str] = ("maps",),
+    sources: Sequence[Mapping[str, Any]] | None = None,
+) -> list[dict[str, Any]]:
+    """Writes a run's files, with their metadata, into `out`; returns a row for each.
 
     Args:
       folder: of a float run (float32 and float16 files), or of a quantisation-aware one (int8 beside its float parent's files).
       precisions: among `PRECISIONS`; all the run allows if None.
+      outputs: among `OUTPUTS`; "points" files are called PRECISION-points.tflite.
+      sources: what the metadata says of the training sources (see `tflite.metadata.Weights`); their names and counts alone if None.
 
     Raises:
       ZooError: int8 is asked of a float run, or the run has no weights yet.
@@ -51,17 +82,48 @@ def export(folder: Path, out: Path, precisions: list[str] | None = None) -> list
     from zoo.nets.weights import read_arrays
 
     configuration = runs.read_configuration(folder)
-    spec = get(configuration.variant)
+    spec = configuration.spec
     parent = runs.run_folder(runs.read_facts(folder)["parent"]) if configuration.quantized else folder
     possible = PRECISIONS if configuration.quantized else PRECISIONS[:2]
+    if sources is None:
+        sources = [{"source": Path(entry["source"]).stem, "faces": entry["faces"]} for entry in runs.read_facts(folder)["data"]]
+    name, today = f"{configuration.variant}.{configuration.tag}", datetime.date.today().isoformat()
+    weights = Weights(name, configuration.tag, today, sources)
     rows = []
     for precision in precisions or possible:
         if precision not in possible:
             raise ZooError(f"{folder.name} is a float run: quantize it for int8; possible: {', '.join(possible)}")
         content = int8_file(spec, folder) if precision == "int8" else float_file(spec, read_arrays(runs.weights_path(parent)), precision)
-        path = write_whole(out / f"{precision}.tflite", content)
-        rows.append({"file": str(path), "precision": precision, "bytes": len(content)})
+        for output in outputs:
+            graph, suffix = (with_decoder(content), "-points") if output == "points" else (content, "")
+            rows.append(_written(out / f"{precision}{suffix}.tflite", described(graph, spec, weights), precision, output))
     return rows
+
+
+def decoded(source: Path, target: Path) -> dict[str, Any]:
+    """Writes a file that gives points instead of maps, from one that says what it is; returns its row.
+
+    Raises:
+      ZooError: the source carries no metadata, or gives points already.
+    """
+    content = read_model(source)
+    model = open_model(source)
+    if model.description is None:
+        raise ZooError(f"{source} carries no metadata: what its points are is not known; export its run anew, with --output points")
+    said = model.description.document["weights"]
+    weights = Weights(said["name"], said["tag"], said["version"], said["sources"])
+    return _written(target, described(with_decoder(content), get(said["variant"]), weights), model.precision, "points")
+
+
+def _written(path: Path, content: bytes, precision: str, output: str) -> dict[str, Any]:
+    write_whole(path, content)
+    return {"file": str(path), "precision": precision, "output": output, "bytes": len(content)}
+
+
+def described(content: bytes, spec: VariantSpec, weights: Weights) -> bytes:
+    """Returns a variant's .tflite file with its metadata, new or in the place of what it had."""
+    inputs, outputs = endpoints(open_interpreter(content, Path(weights.name), xnnpack=False))
+    return describe(content, spec, weights, inputs, outputs)
 
 
 def float_file(spec: VariantSpec, arrays: dict[str, np.ndarray], precision: str = "float32") -> bytes:

@@ -13,6 +13,7 @@ _NUMPY_TYPES = {
     "FLOAT32": np.float32, "FLOAT16": np.float16, "FLOAT64": np.float64, "INT8": np.int8, "UINT8": np.uint8,
     "INT16": np.int16, "INT32": np.int32, "INT64": np.int64, "BOOL": np.bool_,
 }  # fmt: skip
+_ALIGNMENT = 16  # bytes
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,13 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Operator:
-    """An operator with the indices of its tensors; -1 stands for an input that is left out."""
+    """An operator, in a version of its kind, with the indices of its tensors; -1 stands for an input that is left out."""
 
     name: str
     custom: bool
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    version: int = 1
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,10 @@ class Graph:
     @cached_property
     def macs(self) -> int:
         """Multiply-accumulates of one inference in convolutions, transposed convolutions and fully connected layers."""
-        return sum(self._macs(operator) for operator in self.operators)
+        return sum(map(self.macs_of, self.operators))
 
-    def _macs(self, operator: Operator) -> int:
+    def macs_of(self, operator: Operator) -> int:
+        """Multiply-accumulates of one operator: 0 for those that have no weights."""
         if operator.name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
             weights, places = self.tensors[operator.inputs[1]], self.tensors[operator.outputs[0]].shape[:3]
         elif operator.name == "TRANSPOSE_CONV":  # inputs: output shape, weights, image; each input cell meets every weight once
@@ -77,7 +80,7 @@ def read_graph(content: bytes) -> Graph:
     """Returns the graph in `content`, which `tflite.runtime.read_model` has verified."""
     from ai_edge_litert import schema_py_generated as schema
 
-    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    model = unpack(content)
     subgraph = model.subgraphs[0]
     operator_names = _names(schema.BuiltinOperator)
     type_names = _names(schema.TensorType)
@@ -87,7 +90,7 @@ def read_graph(content: bytes) -> Graph:
         builtin = max(code.builtinCode, code.deprecatedBuiltinCode)  # old files carry only the second, new ones both
         custom = builtin == schema.BuiltinOperator.CUSTOM
         name = (code.customCode or b"").decode(errors="replace") if custom else operator_names.get(builtin, f"operator {builtin}")
-        return Operator(name, custom, _ints(item.inputs), _ints(item.outputs))
+        return Operator(name, custom, _ints(item.inputs), _ints(item.outputs), int(code.version))
 
     def tensor(item: Any) -> Tensor:
         data = model.buffers[item.buffer].data
@@ -106,6 +109,38 @@ def read_graph(content: bytes) -> Graph:
         outputs=_ints(subgraph.outputs),
         subgraphs=len(model.subgraphs),
     )
+
+
+def unpack(content: bytes) -> Any:
+    """Returns a file's object tree (`ModelT` of LiteRT's generated schema); what follows the flatbuffer is left out."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    return schema.ModelT.InitFromPackedBuf(content, 0)
+
+
+def pack(model: Any) -> bytes:
+    """Returns the file of an object tree, with every constant on a multiple of 16 bytes: schema.fbs asks for it, its Python forgets it."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    class AlignedBuffer(schema.BufferT):
+        def Pack(self, builder: Any) -> int:
+            data = np.asarray(self.data, np.uint8).tobytes()
+            builder.StartVector(1, len(data), _ALIGNMENT)
+            builder.head -= len(data)
+            builder.Bytes[builder.head : builder.head + len(data)] = data
+            vector = builder.EndVector()
+            schema.BufferStart(builder)
+            schema.BufferAddData(builder, vector)
+            return schema.BufferEnd(builder)
+
+    for index, buffer in enumerate(model.buffers):
+        if buffer.data is not None:
+            model.buffers[index] = AlignedBuffer()
+            model.buffers[index].data = buffer.data
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 def without_denormals(content: bytes) -> bytes:

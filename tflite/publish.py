@@ -15,7 +15,8 @@ import numpy as np
 from tflite import audit as audits
 from tflite import benchmark as benchmarks
 from tflite import export as exports
-from tflite.runtime import open_model
+from tflite.metadata import Weights
+from tflite.runtime import open_model, read_model
 from training import evaluate as evaluations
 from training import runs
 from training.configuration import to_json
@@ -23,7 +24,7 @@ from training.provenance import provenance
 from zoo import cards, terminal
 from zoo.alignment import Alignment
 from zoo.costs import count
-from zoo.errors import ZooError
+from zoo.errors import ZooError, unknown
 from zoo.files import sha256, write_json, write_whole
 from zoo.landmarker import PRECISIONS, Landmarker, load
 from zoo.schemes import SCHEMES
@@ -44,12 +45,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rounds", type=int, default=40, help="of the benchmark (default %(default)s)")
     parser.add_argument("--check", action="store_true", help="measure and judge, but publish nothing")
+    parser.add_argument(
+        "--refresh", action="append", metavar="NAME", help="only write the metadata of these published weights anew from their card"
+    )
     parser.add_argument("--readme", action="store_true", help="only write the README's table anew from the cards")
 
 
 def main(args: argparse.Namespace) -> int:
     """Measures, judges, publishes; prints the card's figures."""
-    if args.readme:
+    for name in args.refresh or []:
+        print(f"wrote the metadata of {refresh(name)} anew")
+    if args.readme or args.refresh:
         print(f"wrote {cards.write_readme_table()}")
         return 0
     if not args.run:
@@ -75,6 +81,30 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
+def refresh(name: str) -> Path:
+    """Writes the metadata of published weights anew from their card, and the files' hashes into the card; returns the folder.
+
+    The folder is replaced as a whole. Weights, graph and measurements stay as they are.
+
+    Raises:
+      ZooError: nothing is published under this name.
+    """
+    card, target = cards.read_card(name), cards.weights_folder(name)
+    if card is None:
+        raise unknown("published weights", name, cards.published())
+    weights = Weights(card["name"], card["tag"], card["date"], card["data"])
+    with tempfile.TemporaryDirectory(prefix="publish-") as temporary:
+        out = Path(temporary) / "weights"
+        shutil.copytree(target, out)
+        for path in sorted(out.glob("*.tflite")):
+            write_whole(path, exports.described(read_model(path), get(card["variant"]), weights))
+            card["files"][path.name] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+        write_json(out / "card.json", card)
+        write_whole(out / "README.md", cards.model_card(card))
+        _replace(out, target)
+    return target
+
+
 def make_card(folder: Path, out: Path, sources: Sequence[str], held_out: Sequence[str], rounds: int) -> dict[str, Any]:
     """Writes a run's files and golden tensors into `out` and returns its card, with what speaks against publishing under `problems`."""
     configuration = runs.read_configuration(folder)
@@ -82,7 +112,8 @@ def make_card(folder: Path, out: Path, sources: Sequence[str], held_out: Sequenc
     parent = runs.run_folder(facts["parent"])
     parent_configuration = runs.read_configuration(parent)
     spec, name = get(configuration.variant), f"{configuration.variant}.{configuration.tag}"
-    exports.export(folder, out)
+    sources_of_training = [_source(entry) for entry in facts["data"]]
+    exports.export(folder, out, sources=sources_of_training)
     shutil.copyfile(runs.weights_path(parent), out / "float.npz")
     reports = {precision: audits.audit(out / f"{precision}.tflite", precision) for precision in exports.PRECISIONS}
     problems = [f"{precision}: {problem}" for precision, report in reports.items() for problem in report.problems]
@@ -97,7 +128,7 @@ def make_card(folder: Path, out: Path, sources: Sequence[str], held_out: Sequenc
         "name": name, "variant": spec.name, "tag": configuration.tag, "date": datetime.date.today().isoformat(),
         "input_px": spec.size, "grid": spec.grid, "points": spec.points, "parameters": cost.parameters, "macs": cost.macs,
         "stages": [f"{stage.kind} {stage.width}" for stage in spec.stages], "laterals": [tap for tap in spec.laterals if tap],
-        "data": [_source(entry) for entry in facts["data"]],
+        "data": sources_of_training,
         "training": {
             "float": {
                 "configuration": _plain(parent_configuration), "minutes": _minutes(parent), "versions": runs.read_facts(parent)["versions"],

@@ -8,14 +8,15 @@ import importlib
 import importlib.util
 import os
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from tflite.inspection import Delegation, TensorInfo, delegation, endpoints
+from tflite.metadata import read
 from zoo.errors import ZooError, unknown
 from zoo.terminal import without_stderr
 
@@ -23,88 +24,73 @@ RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 STRIDE = 4  # input pixels per cell of the grid
 _MODULES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 _QS8_AND_QU8 = 3  # TFLITE_XNNPACK_DELEGATE_FLAG_QS8 | TFLITE_XNNPACK_DELEGATE_FLAG_QU8
+__all__ = [
+    "Delegation",
+    "Model",
+    "TensorInfo",
+    "delegation",
+    "endpoints",
+    "installed_runtimes",
+    "open_interpreter",
+    "open_model",
+    "read_model",
+]
 _opening = threading.Lock()
 _quietened: set[str] = set()
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """A model's input or output; `scale` is 0 where the values are not quantised, else real = scale * (stored - zero_point)."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    scale: float
-    zero_point: int
-
-    def __str__(self) -> str:
-        quantisation = f", scale {self.scale:.6g}, zero point {self.zero_point}" if self.scale else ""
-        return f"{self.dtype} {list(self.shape)}{quantisation}"
-
-
-@dataclass(frozen=True)
-class Delegation:
-    """What the XNNPACK delegate took of a graph: how many parts, and how many of the operators lie in them."""
-
-    partitions: int
-    delegated: int
-    operators: int
-    spans_model: bool  # a part touches the model's input and its output
-    outside: tuple[str, ...]  # operators left to the interpreter's own kernels
-
-    @property
-    def whole(self) -> bool:
-        """Whether one part holds every operator, from the model's input to its output."""
-        return self.partitions == 1 and self.spans_model and self.delegated == self.operators
-
-    def __str__(self) -> str:
-        return f"{self.delegated}/{self.operators} operators in {self.partitions} partition{'s' * (self.partitions != 1)}"
 
 
 class Model:
     """An opened model; `forward` may be called from many threads, which then take turns."""
 
-    def __init__(self, path: Path, interpreter: Any, runtime: str, threads: int, xnnpack: bool):
+    def __init__(self, content: bytes, path: Path, interpreter: Any, runtime: str, threads: int, xnnpack: bool):
         self.path, self.runtime, self.threads, self.xnnpack = path, runtime, threads, xnnpack
         inputs, outputs = endpoints(interpreter)
-        if len(inputs) != 1 or len(outputs) != 1:
+        self.decodes = [len(tensor.shape) for tensor in outputs] == [3, 2]  # points and scores come out, not maps
+        if len(inputs) != 1 or (len(outputs) != 1 and not self.decodes):
             raise ZooError(f"{path} has inputs: {len(inputs)}, outputs: {len(outputs)}; one of each is expected")
         self.input, self.output = inputs[0], outputs[0]
-        self.input_size, self.grid, self.points = _geometry(self.input, self.output, path)
+        self.input_size, self.grid, self.points = _geometry(self.input, outputs, path)
+        self.description = read(content, path, inputs, outputs)  # None where the file carries no metadata
         self.delegation = delegation(interpreter)
         self.precision = _precision(interpreter, self.input)
         self.lock = threading.Lock()
         self._interpreter = interpreter
         self._input_index = interpreter.get_input_details()[0]["index"]
-        self._output_index = interpreter.get_output_details()[0]["index"]
+        self._output_indices = [detail["index"] for detail in interpreter.get_output_details()]
         self._stored_pixels = _stored_pixels(self.input, path)
         plain = np.arange(-128, 128).astype(np.int8)
         self._flip_top_bit = self._stored_pixels is not None and np.array_equal(self._stored_pixels, plain)
 
-    def forward(self, crop: np.ndarray) -> np.ndarray:
-        """Returns the heat maps of a crop as real values.
+    def forward(self, crop: np.ndarray) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Returns the heat maps of a crop as real values, or the points and their scores where the graph decodes.
 
         Args:
           crop: uint8 (input_size, input_size, 3), RGB.
 
         Returns:
-          float32 (grid, grid, points).
+          float32 (grid, grid, points); or float32 (points, 2) in crop pixels and (points,) in 0..1.
 
         Raises:
           ZooError: the crop has another shape or type.
         """
+        if self.decodes:
+            points, scores = self._run(crop)
+            return points, scores
         maps = self.forward_stored(crop)
         if not self.output.scale:
             return maps
         return (maps.astype(np.float32) - np.float32(self.output.zero_point)) * np.float32(self.output.scale)
 
     def forward_stored(self, crop: np.ndarray) -> np.ndarray:
-        """Returns the heat maps as the file stores them: int8 (grid, grid, points) from an int8 file, float32 from the others."""
+        """Returns a file's maps as it stores them: int8 (grid, grid, points) from an int8 file, float32 from the others."""
+        return self._run(crop)[0]
+
+    def _run(self, crop: np.ndarray) -> list[np.ndarray]:
         stored = self._store(crop)[np.newaxis]
         with self.lock:
             self._interpreter.set_tensor(self._input_index, stored)
             self._interpreter.invoke()
-            return self._interpreter.get_tensor(self._output_index)[0]
+            return [self._interpreter.get_tensor(index)[0] for index in self._output_indices]
 
     def _store(self, crop: np.ndarray) -> np.ndarray:
         crop = np.asarray(crop)
@@ -128,17 +114,19 @@ def open_model(
     """Returns a landmark model that is ready to run.
 
     Args:
-      path: a .tflite file of one image input (1, S, S, 3) and one output (1, S / 4, S / 4, points).
+      path: a .tflite file of one image input (1, S, S, 3) and one output (1, S / 4, S / 4, points), or two: (1, points, 2) and (1, points).
       threads: how many threads one call may use.
       runtime: "ai-edge-litert", or "tflite-runtime" (its last release, 2.14), where the delegate is made with the flags for int8.
       xnnpack: False leaves every operator to the interpreter's own kernels.
       expected_size: S where the caller knows what it must be.
 
     Raises:
-      ZooError: the file is missing, empty, cut short, not a TFLite model or one of another kind; the runtime is not there.
+      ZooError: the file is missing, empty, cut short, not a TFLite model or one of another kind; its metadata is another project's
+        or contradicts its tensors; the runtime is not there.
     """
     path = Path(path)
-    model = Model(path, open_interpreter(read_model(path), path, threads, runtime, xnnpack), runtime, threads, xnnpack)
+    content = read_model(path)
+    model = Model(content, path, open_interpreter(content, path, threads, runtime, xnnpack), runtime, threads, xnnpack)
     if expected_size is not None and model.input_size != expected_size:
         raise ZooError(
             f"{path} takes crops of {model.input_size} x {model.input_size} pixels; {expected_size} x {expected_size} is expected"
@@ -207,32 +195,6 @@ def installed_runtimes() -> tuple[str, ...]:
     return tuple(name for name in RUNTIMES if importlib.util.find_spec(_MODULES[name].split(".")[0]))
 
 
-def endpoints(interpreter: Any) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
-    """Returns the model's inputs and its outputs."""
-    return tuple(map(_tensor_info, interpreter.get_input_details())), tuple(map(_tensor_info, interpreter.get_output_details()))
-
-
-def delegation(interpreter: Any) -> Delegation:
-    """Returns what XNNPACK took, from the interpreter's own list of nodes: its log line appears even where nothing was taken."""
-    nodes = interpreter._get_ops_details()
-    parts = [node for node in nodes if node["op_name"] == "DELEGATE"]
-    operators = [node for node in nodes if node["op_name"] != "DELEGATE"]
-    producer = {int(tensor): node["index"] for node in operators for tensor in node["outputs"]}
-    inputs_of = {node["index"]: node["inputs"] for node in operators}
-    taken: set[int] = set()
-    for part in parts:  # an operator is in a part if the part's outputs need it and the part does not receive its result
-        received, wanted = set(map(int, part["inputs"])), list(map(int, part["outputs"]))
-        while wanted:
-            node = producer.get(wanted.pop())
-            if node is not None and node not in taken:
-                taken.add(node)
-                wanted += [int(tensor) for tensor in inputs_of[node] if int(tensor) not in received]
-    ends = {detail["index"] for detail in interpreter.get_input_details()}, {detail["index"] for detail in interpreter.get_output_details()}
-    spans = any(ends[0] <= set(map(int, part["inputs"])) and ends[1] <= set(map(int, part["outputs"])) for part in parts)
-    outside = tuple(node["op_name"] for node in operators if node["index"] not in taken)
-    return Delegation(len(parts), len(taken), len(operators), spans, outside)
-
-
 class _DelegateOptions(ctypes.Structure):
     _fields_ = [("threads", ctypes.c_int32), ("flags", ctypes.c_uint32), ("rest", ctypes.c_byte * 248)]  # longer than any release's
 
@@ -281,28 +243,24 @@ def _quiet(runtime: str) -> Iterator[None]:
         yield
 
 
-def _tensor_info(detail: dict[str, Any]) -> TensorInfo:
-    scale, zero_point = detail["quantization"]
-    shape = tuple(int(side) for side in detail["shape"])
-    return TensorInfo(detail["name"], shape, np.dtype(detail["dtype"]).name, float(scale), int(zero_point))
-
-
-def _geometry(image: TensorInfo, maps: TensorInfo, path: Path) -> tuple[int, int, int]:
+def _geometry(image: TensorInfo, outputs: Sequence[TensorInfo], path: Path) -> tuple[int, int, int]:
     """Returns the input's side, the grid's side and the number of points, or refuses the file."""
     shape = image.shape
     if len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3:
         raise ZooError(f"{path} has input {list(shape)}; one square RGB image [1, S, S, 3] is expected")
-    size, grid = shape[1], shape[1] // STRIDE
-    if size % STRIDE or len(maps.shape) != 4 or maps.shape[:3] != (1, grid, grid) or maps.shape[3] < 1:
-        raise ZooError(
-            f"{path} has output {list(maps.shape)}; for its input of {size} pixels maps [1, {grid}, {grid}, points] are expected"
-        )
-    for name, tensor in (("input", image), ("output", maps)):
-        if tensor.dtype not in ("int8", "float32"):
-            raise ZooError(f"{path} has {name} of type {tensor.dtype}; int8 or float32 is expected")
+    size, grid, given = shape[1], shape[1] // STRIDE, [tensor.shape for tensor in outputs]
+    count = given[0][-1] if len(given) == 1 else given[1][1]
+    expected = [(1, grid, grid, count)] if len(given) == 1 else [(1, count, 2), (1, count)]
+    if size % STRIDE or count < 1 or given != expected:
+        maps = f"maps [1, {grid}, {grid}, points] are" if len(given) == 1 else "points [1, points, 2] and scores [1, points] are"
+        raise ZooError(f"{path} has output {', '.join(str(list(one)) for one in given)}; for its input of {size} pixels {maps} expected")
+    for name, tensor in (("input", image), *(("output", tensor) for tensor in outputs)):
+        possible = ("int8", "float32") if len(outputs) == 1 or name == "input" else ("float32",)
+        if tensor.dtype not in possible:
+            raise ZooError(f"{path} has {name} of type {tensor.dtype}; {' or '.join(possible)} is expected")
         if (tensor.dtype == "int8") != (tensor.scale > 0):
             raise ZooError(f"{path} has {name} {tensor}; an int8 tensor needs one scale and a float32 tensor none")
-    return size, grid, maps.shape[3]
+    return size, grid, count
 
 
 def _precision(interpreter: Any, image: TensorInfo) -> str:

@@ -45,15 +45,24 @@ class Prediction:
 class Landmarker:
     """Finds landmarks with one network; safe to share between threads if `forward` is."""
 
-    def __init__(self, forward: Callable[[np.ndarray], np.ndarray], size: int, name: str = ""):
+    def __init__(
+        self,
+        forward: Callable[[np.ndarray], np.ndarray | tuple[np.ndarray, np.ndarray]],
+        size: int,
+        name: str = "",
+        templates: tuple[np.ndarray, np.ndarray] = (LABEL_TEMPLATE, DETECTOR_TEMPLATE),
+    ):
         """Makes a landmarker of any network.
 
         Args:
-          forward: takes a crop (size, size, 3) uint8 RGB to heat maps (grid, grid, 106) float32 as `zoo.heatmaps` reads them.
+          forward: takes a crop (size, size, 3) uint8 RGB to heat maps (grid, grid, 106) float32 as `zoo.heatmaps` reads them;
+            or, where the network decodes, to crop points (106, 2) and scores (106,).
           size: side of the crop in pixels.
           name: what to call it.
+          templates: (4, 2) shares of the side that five given points are laid on, and those of MediaPipe's detector.
         """
         self.forward, self.size, self.name = forward, size, name
+        self.label_template, self.detector_template = templates
 
     def __call__(self, image: np.ndarray, five: np.ndarray) -> Prediction:
         """Returns the landmarks of the face that the five points mark.
@@ -66,7 +75,7 @@ class Landmarker:
         Raises:
           ZooError: the picture or the points cannot be used.
         """
-        return self._find(as_rgb(image), five, LABEL_TEMPLATE, None)
+        return self._find(as_rgb(image), five, self.label_template, None)
 
     def detect(self, image: np.ndarray, *, range: str = "both", min_score: float = 0.5) -> list[Prediction]:
         """Finds the faces with MediaPipe's detector, then the landmarks of each; the largest face comes first.
@@ -83,16 +92,19 @@ class Landmarker:
         for face in detect_faces(image, range, min_score):
             # A face that lies mostly outside the picture is no reason to lose the others.
             with contextlib.suppress(ZooError):
-                found.append(self._find(image, face.points, DETECTOR_TEMPLATE, face.box))
+                found.append(self._find(image, face.points, self.detector_template, face.box))
         return found
 
     def _find(self, image: np.ndarray, five: np.ndarray, template: np.ndarray, box: tuple | None) -> Prediction:
         alignment = Alignment.from_five(five, self.size, template)
         five = np.asarray(five, np.float64)
         check_inside(five, image.shape)
-        maps = self.forward(alignment.crop(image))
-        grid_points, scores = decode(maps)
-        crop_points = grid_points * (self.size / maps.shape[1])
+        found = self.forward(alignment.crop(image))
+        if isinstance(found, tuple):
+            crop_points, scores = found
+        else:
+            grid_points, scores = decode(found)
+            crop_points = grid_points * (self.size / found.shape[1])
         return Prediction(alignment.to_image(crop_points), scores, five, box)
 
 
@@ -107,14 +119,15 @@ def load(
     """Returns a landmarker on published weights or on a file of one's own; imports no TensorFlow.
 
     Args:
-      name: `variant`, `variant.tag`, or the path of a `.tflite` file.
+      name: `variant`, `variant.tag`, or the path of a `.tflite` file, whose own metadata says how to crop and decode. A file without
+        metadata is taken in its own folder only, beside the `card.json` or `config.json` that says what it is.
       precision: "int8" or "float32", of published weights.
       threads: of the interpreter.
       runtime: "ai-edge-litert" or "tflite-runtime".
       xnnpack: whether the XNNPACK delegate runs the graph.
 
     Raises:
-      ZooError: there is no such variant, tag, precision or file, or the file is not one of ours.
+      ZooError: there is no such variant, tag, precision or file, or the file is not one of ours, or does not say what it is.
     """
     from tflite.runtime import open_model
 
@@ -132,4 +145,11 @@ def load(
         if not path.is_file():
             raise ZooError(f"no {precision} weights are published for {name}; published: {', '.join(published()) or 'none'}")
     model = open_model(path, threads=threads, runtime=runtime, xnnpack=xnnpack, expected_size=size)
-    return Landmarker(model.forward, model.input_size, str(name))
+    if model.description is None:
+        if not any((path.parent / fact).is_file() for fact in ("card.json", "config.json")):
+            raise ZooError(
+                f"{path} carries no metadata and lies beside no card.json or config.json: "
+                "how to crop and what the points are is not known; export it anew (python -m tflite export RUN)"
+            )
+        return Landmarker(model.forward, model.input_size, str(name))
+    return Landmarker(model.forward, model.input_size, str(name), model.description.templates)

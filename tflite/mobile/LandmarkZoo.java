@@ -1,0 +1,271 @@
+/**
+ * Face landmarks on a phone, in plain Java: align, crop, quantise, run, decode. The interpreter stays behind {@link Network}.
+ *
+ * <p>All points are x, y pairs in pixels, edge-based: pixel i covers [i, i + 1] and its centre is i + 0.5. Pictures are RGB, 3 bytes a
+ * pixel, rows without padding. The numbers of {@link Settings} stand in the model file itself (landmark_zoo.json; see README.md).
+ */
+public final class LandmarkZoo {
+  private LandmarkZoo() {}
+
+  /** What a model file says of itself; the values here are those of the published 128-pixel int8 files. */
+  public static final class Settings {
+    /** Side of the crop in pixels. */
+    public int size = 128;
+
+    /** Crop pixels per cell of the maps. */
+    public int stride = 4;
+
+    /** Number of maps. */
+    public int points = 106;
+
+    /** Real value of one step of a map: real = mapScale * (stored - mapZeroPoint). */
+    public double mapScale = 6.0 / 255;
+
+    public int mapZeroPoint = -128;
+
+    /** Soft-max logits per unit of map. */
+    public double logitScale = 2.0;
+
+    /** Of the decoder's window, in cells. */
+    public int windowRadius = 3;
+
+    /**
+     * Left eye, right eye, nose tip, mouth centre as shares of the crop's side: crop.templates.label, or .detector for MediaPipe's
+     * detector.
+     */
+    public double[] anchors = {0.340, 0.275, 0.660, 0.275, 0.500, 0.448, 0.500, 0.605};
+  }
+
+  /** Runs one inference. */
+  public interface Network {
+    /**
+     * Returns the stored maps, grid * grid * points.
+     *
+     * @param crop the stored crop, size * size * 3 values pixel - 128
+     */
+    byte[] run(byte[] crop);
+  }
+
+  /** Landmarks: x, y pairs, and scores from 0 to 1. */
+  public static final class Face {
+    public final double[] points;
+    public final float[] scores;
+
+    Face(double[] points, float[] scores) {
+      this.points = points;
+      this.scores = scores;
+    }
+  }
+
+  /** The similarity from picture to crop: u = a x + b y + c, v = d x + e y + f. */
+  public static final class Alignment {
+    public final double a, b, c, d, e, f;
+
+    Alignment(double a, double b, double c, double d, double e, double f) {
+      this.a = a;
+      this.b = b;
+      this.c = c;
+      this.d = d;
+      this.e = e;
+      this.f = f;
+    }
+
+    /** Crop pixels per picture pixel. */
+    public double scale() {
+      return Math.hypot(a, d);
+    }
+
+    /** Returns crop points, x, y pairs, in the picture. */
+    public double[] toImage(double... points) {
+      double[] result = new double[points.length];
+      double determinant = a * e - b * d;
+      for (int i = 0; i < points.length; i += 2) {
+        double u = points[i] - c, v = points[i + 1] - f;
+        result[i] = (e * u - b * v) / determinant;
+        result[i + 1] = (a * v - d * u) / determinant;
+      }
+      return result;
+    }
+  }
+
+  /** Returns left eye, right eye, nose tip and mouth centre from those three and the two mouth corners. */
+  public static double[] anchorsOf(double[] five) {
+    return new double[] {
+      five[0], five[1], five[2], five[3], five[4], five[5], (five[6] + five[8]) / 2, (five[7] + five[9]) / 2
+    };
+  }
+
+  /**
+   * Returns the least-squares similarity that lays the anchors on the settings' own (Umeyama, in the plane).
+   *
+   * @throws IllegalArgumentException if the points do not lie like a face
+   */
+  public static Alignment align(double[] found, Settings settings) {
+    double sourceX = 0, sourceY = 0, targetX = 0, targetY = 0;
+    for (int i = 0; i < 8; i += 2) {
+      sourceX += found[i] / 4;
+      sourceY += found[i + 1] / 4;
+      targetX += settings.anchors[i] * settings.size / 4;
+      targetY += settings.anchors[i + 1] * settings.size / 4;
+    }
+    double along = 0, across = 0, spread = 0, targetSpread = 0;
+    for (int i = 0; i < 8; i += 2) {
+      double x = found[i] - sourceX, y = found[i + 1] - sourceY;
+      double u = settings.anchors[i] * settings.size - targetX, v = settings.anchors[i + 1] * settings.size - targetY;
+      along += x * u + y * v;
+      across += x * v - y * u;
+      spread += x * x + y * y;
+      targetSpread += u * u + v * v;
+    }
+    if (!(spread > 4) || Math.hypot(along, across) < 0.25 * Math.sqrt(spread * targetSpread)) {
+      throw new IllegalArgumentException(
+          "the points do not lie like a face: left eye, as seen in the picture, then right eye, nose, mouth");
+    }
+    double cosine = along / spread, sine = across / spread;
+    return new Alignment(
+        cosine, -sine, targetX - cosine * sourceX + sine * sourceY, sine, cosine, targetY - sine * sourceX - cosine * sourceY);
+  }
+
+  /**
+   * Returns the aligned face, size * size RGB, 0 outside the picture.
+   *
+   * <p>It is bilinear at positions of 1/32 pixel, in integers, as OpenCV's warpAffine computes it, so that the crop is the same to the
+   * last bit. A face more than twice as large as the crop is averaged over blocks first.
+   */
+  public static byte[] crop(byte[] rgb, int width, int height, Alignment m, Settings settings) {
+    int block = m.scale() < 0.5 ? (int) (0.5 / m.scale() + 1e-9) + 1 : 1;
+    if (block > 1) {
+      return averaged(rgb, width, height, block, m, settings);
+    }
+    // From here on pixel centres are integers, as OpenCV has them; then the inverse, from crop to picture.
+    double c = m.c + (m.a + m.b) * 0.5 - 0.5, f = m.f + (m.d + m.e) * 0.5 - 0.5;
+    double factor = 1 / (m.a * m.e - m.b * m.d);
+    double xx = m.e * factor, xy = -m.b * factor, yx = -m.d * factor, yy = m.a * factor;
+    double shiftX = -xx * c - xy * f, shiftY = -yx * c - yy * f;
+    int size = settings.size;
+    byte[] result = new byte[size * size * 3];
+    for (int row = 0; row < size; ++row) {
+      int startX = (int) Math.rint((xy * row + shiftX) * 1024) + 16;
+      int startY = (int) Math.rint((yy * row + shiftY) * 1024) + 16;
+      for (int column = 0; column < size; ++column) {
+        int x32 = (startX + (int) Math.rint(xx * column * 1024)) >> 5;
+        int y32 = (startY + (int) Math.rint(yx * column * 1024)) >> 5;
+        int x = x32 >> 5, y = y32 >> 5, right = x32 & 31, below = y32 & 31;
+        for (int channel = 0; channel < 3; ++channel) {
+          int upper = (32 - right) * pixel(rgb, width, height, x, y, channel) + right * pixel(rgb, width, height, x + 1, y, channel);
+          int lower =
+              (32 - right) * pixel(rgb, width, height, x, y + 1, channel) + right * pixel(rgb, width, height, x + 1, y + 1, channel);
+          result[(row * size + column) * 3 + channel] = (byte) (((32 - below) * upper + below * lower + 512) >> 10);
+        }
+      }
+    }
+    return result;
+  }
+
+  private static int pixel(byte[] rgb, int width, int height, int x, int y, int channel) {
+    return x < 0 || y < 0 || x >= width || y >= height ? 0 : rgb[(y * width + x) * 3 + channel] & 0xff;
+  }
+
+  /** Averages the part of the picture under the crop over blocks, and crops from there. */
+  private static byte[] averaged(byte[] rgb, int width, int height, int block, Alignment m, Settings settings) {
+    double s = settings.size;
+    double[] corners = m.toImage(0, 0, s, 0, 0, s, s, s);
+    double lowX = corners[0], lowY = corners[1], highX = lowX, highY = lowY;
+    for (int i = 2; i < 8; i += 2) {
+      lowX = Math.min(lowX, corners[i]);
+      highX = Math.max(highX, corners[i]);
+      lowY = Math.min(lowY, corners[i + 1]);
+      highY = Math.max(highY, corners[i + 1]);
+    }
+    int margin = 2 * block;
+    int x0 = within(Math.floor(lowX) - margin, width), y0 = within(Math.floor(lowY) - margin, height);
+    int x1 = within(Math.ceil(highX) + margin, width), y1 = within(Math.ceil(highY) + margin, height);
+    int columns = Math.max(1, (x1 - x0 + block - 1) / block), rows = Math.max(1, (y1 - y0 + block - 1) / block);
+    x0 = Math.min(x0, width - 1);
+    y0 = Math.min(y0, height - 1);
+    int lastX = Math.max(x1, x0 + 1) - 1, lastY = Math.max(y1, y0 + 1) - 1; // what lies behind is copied from here
+    byte[] small = new byte[columns * rows * 3];
+    float share = 1f / (block * block);
+    for (int row = 0; row < rows; ++row) {
+      for (int column = 0; column < columns; ++column) {
+        for (int channel = 0; channel < 3; ++channel) {
+          int sum = 0;
+          for (int y = 0; y < block; ++y) {
+            for (int x = 0; x < block; ++x) {
+              int at = Math.min(y0 + row * block + y, lastY) * width + Math.min(x0 + column * block + x, lastX);
+              sum += rgb[at * 3 + channel] & 0xff;
+            }
+          }
+          small[(row * columns + column) * 3 + channel] = (byte) (block == 2 ? (sum + 2) / 4 : (int) Math.rint(sum * share));
+        }
+      }
+    }
+    Alignment toSmall =
+        new Alignment(
+            m.a * block, m.b * block, m.c + m.a * x0 + m.b * y0, m.d * block, m.e * block, m.f + m.d * x0 + m.e * y0);
+    return crop(small, columns, rows, toSmall, settings);
+  }
+
+  private static int within(double value, int limit) {
+    return (int) Math.min(Math.max(value, 0), limit);
+  }
+
+  /** Returns what an int8 file takes: pixel - 128, which is the pixel with its highest bit changed. */
+  public static byte[] quantise(byte[] pixels) {
+    byte[] stored = new byte[pixels.length];
+    for (int i = 0; i < pixels.length; ++i) {
+      stored[i] = (byte) (pixels[i] ^ 0x80);
+    }
+    return stored;
+  }
+
+  /**
+   * Returns points in crop pixels and scores from maps as the file gives them.
+   *
+   * <p>A point is the expectation of the soft-max over the window round the highest cell (the first in reading order), cut at the border.
+   */
+  public static Face decode(byte[] maps, Settings settings) {
+    int grid = settings.size / settings.stride, count = settings.points, cells = grid * grid, radius = settings.windowRadius;
+    if (maps.length != cells * count) {
+      throw new IllegalArgumentException("the maps have " + maps.length + " values; " + cells * count + " are expected");
+    }
+    double[] massOf = new double[256]; // of every value that a cell can store
+    for (int stored = -128; stored < 128; ++stored) {
+      massOf[stored + 128] = Math.exp(settings.logitScale * settings.mapScale * (stored - settings.mapZeroPoint));
+    }
+    double[] points = new double[2 * count];
+    float[] scores = new float[count];
+    for (int point = 0; point < count; ++point) {
+      int peak = 0;
+      double all = 0;
+      for (int cell = 0; cell < cells; ++cell) {
+        byte value = maps[cell * count + point];
+        if (value > maps[peak * count + point]) {
+          peak = cell;
+        }
+        all += massOf[value + 128];
+      }
+      int row = peak / grid, column = peak % grid;
+      double inside = 0, x = 0, y = 0;
+      for (int j = Math.max(0, row - radius); j <= Math.min(grid - 1, row + radius); ++j) {
+        for (int i = Math.max(0, column - radius); i <= Math.min(grid - 1, column + radius); ++i) {
+          double mass = massOf[maps[(j * grid + i) * count + point] + 128];
+          inside += mass;
+          x += mass * (i + 0.5);
+          y += mass * (j + 0.5);
+        }
+      }
+      points[2 * point] = settings.stride * x / inside;
+      points[2 * point + 1] = settings.stride * y / inside;
+      scores[point] = (float) (inside / all);
+    }
+    return new Face(points, scores);
+  }
+
+  /** Returns the landmarks, in the picture, of the face that the anchors mark. */
+  public static Face find(byte[] rgb, int width, int height, double[] anchors, Network network, Settings settings) {
+    Alignment alignment = align(anchors, settings);
+    Face face = decode(network.run(quantise(crop(rgb, width, height, alignment, settings))), settings);
+    return new Face(alignment.toImage(face.points), face.scores);
+  }
+}

@@ -1,0 +1,221 @@
+// Face landmarks on a phone, in plain C++17: align, crop, quantise, run, decode. The interpreter stays behind a function.
+//
+// All points are (x, y) pairs in pixels, edge-based: pixel i covers [i, i + 1] and its centre is i + 0.5. Pictures are RGB, 3 bytes a
+// pixel, rows without padding. The numbers of `Settings` stand in the model file itself (landmark_zoo.json; see README.md).
+#ifndef LANDMARK_ZOO_H_
+#define LANDMARK_ZOO_H_
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <complex>
+#include <cstdint>
+#include <functional>
+#include <stdexcept>
+#include <vector>
+
+namespace landmark_zoo {
+
+struct Point {
+  double x, y;
+};
+
+// What a model file says of itself; the values here are those of the published 128-pixel int8 files.
+struct Settings {
+  int size = 128;       // side of the crop, pixels
+  int stride = 4;       // crop pixels per cell of the maps
+  int points = 106;     // maps
+  double map_scale = 6.0 / 255;  // real = map_scale * (stored - map_zero_point)
+  int map_zero_point = -128;
+  double logit_scale = 2.0;  // soft-max logits per unit of map
+  int window_radius = 3;     // of the decoder, cells
+  // Left eye, right eye, nose tip, mouth centre as shares of the crop's side: crop.templates.label, or .detector for MediaPipe's detector.
+  std::array<Point, 4> anchors = {{{0.340, 0.275}, {0.660, 0.275}, {0.500, 0.448}, {0.500, 0.605}}};
+};
+
+struct Picture {
+  int width = 0, height = 0;
+  std::vector<uint8_t> rgb;
+};
+
+struct Face {
+  std::vector<Point> points;  // in the picture
+  std::vector<float> scores;  // 0..1
+};
+
+// The similarity from picture to crop: u = a x + b y + c, v = d x + e y + f.
+struct Alignment {
+  double a, b, c, d, e, f;
+
+  Point to_crop(Point p) const { return {a * p.x + b * p.y + c, d * p.x + e * p.y + f}; }
+  Point to_image(Point p) const {
+    const double determinant = a * e - b * d, u = p.x - c, v = p.y - f;
+    return {(e * u - b * v) / determinant, (a * v - d * u) / determinant};
+  }
+  double scale() const { return std::hypot(a, d); }
+};
+
+// Returns left eye, right eye, nose tip and mouth centre from those three and the two mouth corners.
+inline std::array<Point, 4> anchors_of(const std::array<Point, 5>& five) {
+  return {five[0], five[1], five[2], {(five[3].x + five[4].x) / 2, (five[3].y + five[4].y) / 2}};
+}
+
+// Returns the least-squares similarity that lays the anchors on the settings' own (Umeyama, in the plane: points as complex numbers).
+inline Alignment align(const std::array<Point, 4>& found, const Settings& settings) {
+  using Complex = std::complex<double>;
+  Complex source_mean, target_mean, inner;
+  double spread = 0, target_spread = 0;
+  for (int i = 0; i < 4; ++i) {
+    source_mean += Complex(found[i].x, found[i].y) / 4.0;
+    target_mean += Complex(settings.anchors[i].x, settings.anchors[i].y) * (settings.size / 4.0);
+  }
+  for (int i = 0; i < 4; ++i) {
+    const Complex source = Complex(found[i].x, found[i].y) - source_mean;
+    const Complex target = Complex(settings.anchors[i].x, settings.anchors[i].y) * double(settings.size) - target_mean;
+    inner += std::conj(source) * target;
+    spread += std::norm(source);
+    target_spread += std::norm(target);
+  }
+  if (!(spread > 4.0) || std::abs(inner) < 0.25 * std::sqrt(spread * target_spread)) {
+    throw std::invalid_argument("the points do not lie like a face: left eye, as seen in the picture, then right eye, nose, mouth");
+  }
+  const Complex factor = inner / spread, shift = target_mean - factor * source_mean;
+  return {factor.real(), -factor.imag(), shift.real(), factor.imag(), factor.real(), shift.imag()};
+}
+
+namespace internal {
+
+inline int round_half_even(double value) { return static_cast<int>(std::nearbyint(value)); }
+
+// Averages the part of the picture under the crop over blocks; makes `alignment` lead from that small picture.
+inline Picture averaged(const Picture& picture, int block, const Settings& settings, Alignment* alignment) {
+  double low_x = INFINITY, low_y = INFINITY, high_x = -INFINITY, high_y = -INFINITY;
+  for (int corner = 0; corner < 4; ++corner) {
+    const Point p = alignment->to_image({corner % 2 * double(settings.size), corner / 2 * double(settings.size)});
+    low_x = std::min(low_x, p.x), low_y = std::min(low_y, p.y), high_x = std::max(high_x, p.x), high_y = std::max(high_y, p.y);
+  }
+  const int margin = 2 * block;
+  auto within = [](double value, int limit) { return static_cast<int>(std::min(std::max(value, 0.0), double(limit))); };
+  int x0 = within(std::floor(low_x) - margin, picture.width), y0 = within(std::floor(low_y) - margin, picture.height);
+  const int x1 = within(std::ceil(high_x) + margin, picture.width), y1 = within(std::ceil(high_y) + margin, picture.height);
+  const int columns = std::max(1, (x1 - x0 + block - 1) / block), rows = std::max(1, (y1 - y0 + block - 1) / block);
+  x0 = std::min(x0, picture.width - 1), y0 = std::min(y0, picture.height - 1);
+  const int last_x = std::max(x1, x0 + 1) - 1, last_y = std::max(y1, y0 + 1) - 1;  // what lies behind is copied from here
+  Picture small{columns, rows, std::vector<uint8_t>(size_t(columns) * rows * 3)};
+  const float share = 1.0f / (block * block);
+  for (int row = 0; row < rows; ++row) {
+    for (int column = 0; column < columns; ++column) {
+      for (int channel = 0; channel < 3; ++channel) {
+        int sum = 0;
+        for (int y = 0; y < block; ++y) {
+          const size_t line = size_t(std::min(y0 + row * block + y, last_y)) * picture.width;
+          for (int x = 0; x < block; ++x) sum += picture.rgb[(line + std::min(x0 + column * block + x, last_x)) * 3 + channel];
+        }
+        const int mean = block == 2 ? (sum + 2) / 4 : round_half_even(sum * share);
+        small.rgb[(size_t(row) * columns + column) * 3 + channel] = static_cast<uint8_t>(mean);
+      }
+    }
+  }
+  Alignment& m = *alignment;
+  m.c += m.a * x0 + m.b * y0;
+  m.f += m.d * x0 + m.e * y0;
+  m.a *= block, m.b *= block, m.d *= block, m.e *= block;
+  return small;
+}
+
+}  // namespace internal
+
+// Returns the aligned face, size x size RGB, 0 outside the picture.
+//
+// It is bilinear at positions of 1/32 pixel, in integers, as OpenCV's warpAffine computes it, so that the crop is the same to the last
+// bit. A face more than twice as large as the crop is averaged over blocks first.
+inline std::vector<uint8_t> crop(const Picture& picture, Alignment m, const Settings& settings) {
+  Picture small;
+  const Picture* source = &picture;
+  const int block = m.scale() < 0.5 ? static_cast<int>(0.5 / m.scale() + 1e-9) + 1 : 1;
+  if (block > 1) {
+    small = internal::averaged(picture, block, settings, &m);
+    source = &small;
+  }
+  // From here on pixel centres are integers, as OpenCV has them; then the inverse, from crop to picture.
+  m.c += (m.a + m.b) * 0.5 - 0.5;
+  m.f += (m.d + m.e) * 0.5 - 0.5;
+  const double factor = 1 / (m.a * m.e - m.b * m.d);
+  const double xx = m.e * factor, xy = -m.b * factor, yx = -m.d * factor, yy = m.a * factor;
+  const double x_shift = -xx * m.c - xy * m.f, y_shift = -yx * m.c - yy * m.f;
+  const int width = source->width, height = source->height;
+  std::vector<uint8_t> result(size_t(settings.size) * settings.size * 3);
+  auto pixel = [&](int x, int y, int channel) {
+    return x < 0 || y < 0 || x >= width || y >= height ? 0 : source->rgb[(size_t(y) * width + x) * 3 + channel];
+  };
+  for (int row = 0; row < settings.size; ++row) {
+    const int start_x = internal::round_half_even((xy * row + x_shift) * 1024) + 16;
+    const int start_y = internal::round_half_even((yy * row + y_shift) * 1024) + 16;
+    for (int column = 0; column < settings.size; ++column) {
+      const int x32 = (start_x + internal::round_half_even(xx * column * 1024)) >> 5;
+      const int y32 = (start_y + internal::round_half_even(yx * column * 1024)) >> 5;
+      const int x = x32 >> 5, y = y32 >> 5, right = x32 & 31, below = y32 & 31;
+      for (int channel = 0; channel < 3; ++channel) {
+        const int sum = (32 - below) * ((32 - right) * pixel(x, y, channel) + right * pixel(x + 1, y, channel)) +
+                        below * ((32 - right) * pixel(x, y + 1, channel) + right * pixel(x + 1, y + 1, channel));
+        result[(size_t(row) * settings.size + column) * 3 + channel] = static_cast<uint8_t>((sum + 512) >> 10);
+      }
+    }
+  }
+  return result;
+}
+
+// Returns what an int8 file takes: pixel - 128.
+inline std::vector<int8_t> quantise(const std::vector<uint8_t>& pixels) {
+  std::vector<int8_t> stored(pixels.size());
+  std::transform(pixels.begin(), pixels.end(), stored.begin(), [](uint8_t pixel) { return static_cast<int8_t>(pixel - 128); });
+  return stored;
+}
+
+// Returns points in crop pixels and scores from maps (grid, grid, points), int8 as the file gives them.
+//
+// A point is the expectation of the soft-max over the window round the highest cell (the first in reading order), cut at the border.
+inline Face decode(const std::vector<int8_t>& maps, const Settings& settings) {
+  const int grid = settings.size / settings.stride, count = settings.points, cells = grid * grid;
+  if (maps.size() != size_t(cells) * count) throw std::invalid_argument("the maps have another size than the settings say");
+  std::array<double, 256> mass_of;  // of every value that a cell can store
+  for (int stored = -128; stored < 128; ++stored) {
+    mass_of[stored + 128] = std::exp(settings.logit_scale * settings.map_scale * (stored - settings.map_zero_point));
+  }
+  Face face{std::vector<Point>(count), std::vector<float>(count)};
+  for (int point = 0; point < count; ++point) {
+    int peak = 0;
+    double all = 0;
+    for (int cell = 0; cell < cells; ++cell) {
+      const int8_t value = maps[size_t(cell) * count + point];
+      if (value > maps[size_t(peak) * count + point]) peak = cell;
+      all += mass_of[value + 128];
+    }
+    const int radius = settings.window_radius, row = peak / grid, column = peak % grid;
+    double inside = 0, x = 0, y = 0;
+    for (int j = std::max(0, row - radius); j <= std::min(grid - 1, row + radius); ++j) {
+      for (int i = std::max(0, column - radius); i <= std::min(grid - 1, column + radius); ++i) {
+        const double mass = mass_of[maps[(size_t(j) * grid + i) * count + point] + 128];
+        inside += mass, x += mass * (i + 0.5), y += mass * (j + 0.5);
+      }
+    }
+    face.points[point] = {settings.stride * x / inside, settings.stride * y / inside};
+    face.scores[point] = static_cast<float>(inside / all);
+  }
+  return face;
+}
+
+// Runs one inference: takes the stored crop, size x size x 3 int8, and returns the stored maps.
+using Network = std::function<std::vector<int8_t>(const std::vector<int8_t>&)>;
+
+// Returns the landmarks of the face that the anchors mark, in the picture.
+inline Face find(const Picture& picture, const std::array<Point, 4>& anchors, const Network& network, const Settings& settings) {
+  const Alignment alignment = align(anchors, settings);
+  Face face = decode(network(quantise(crop(picture, alignment, settings))), settings);
+  for (Point& point : face.points) point = alignment.to_image(point);
+  return face;
+}
+
+}  // namespace landmark_zoo
+
+#endif  // LANDMARK_ZOO_H_
