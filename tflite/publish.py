@@ -15,9 +15,9 @@ import numpy as np
 from tflite import audit as audits
 from tflite import benchmark as benchmarks
 from tflite import export as exports
+from tflite.card_accuracy import measured
 from tflite.metadata import Weights
 from tflite.runtime import open_model, read_model
-from training import evaluate as evaluations
 from training import runs
 from training.configuration import to_json
 from training.provenance import provenance
@@ -26,7 +26,7 @@ from zoo.alignment import Alignment
 from zoo.costs import count
 from zoo.errors import ZooError, unknown
 from zoo.files import sha256, write_json, write_whole
-from zoo.landmarker import PRECISIONS, Landmarker, load
+from zoo.landmarker import Landmarker
 from zoo.schemes import SCHEMES
 from zoo.variants import get
 
@@ -111,14 +111,14 @@ def make_card(folder: Path, out: Path, sources: Sequence[str], held_out: Sequenc
     facts = runs.read_facts(folder)
     parent = runs.run_folder(facts["parent"])
     parent_configuration = runs.read_configuration(parent)
-    spec, name = get(configuration.variant), f"{configuration.variant}.{configuration.tag}"
+    spec, name = configuration.spec, f"{configuration.variant}.{configuration.tag}"
     sources_of_training = [_source(entry) for entry in facts["data"]]
     exports.export(folder, out, sources=sources_of_training)
     shutil.copyfile(runs.weights_path(parent), out / "float.npz")
     reports = {precision: audits.audit(out / f"{precision}.tflite", precision) for precision in exports.PRECISIONS}
     problems = [f"{precision}: {problem}" for precision, report in reports.items() for problem in report.problems]
-    accuracy, parts = _accuracy(out, [(source, None) for source in sources] + [(source, configuration.held_out) for source in held_out])
-    problems += _too_much_lost(accuracy)
+    exactness = measured(out, [(source, None) for source in sources] + [(source, configuration.held_out) for source in held_out])
+    problems += _too_much_lost(exactness["accuracy"])
     rows = benchmarks.benchmark([out / "int8.tflite", out / "float32.tflite"], with_mediapipe=True, rounds=rounds)
     for row in rows:
         row["model"] = Path(row["model"]).name
@@ -135,28 +135,12 @@ def make_card(folder: Path, out: Path, sources: Sequence[str], held_out: Sequenc
             },
             "quantized": {"configuration": _plain(configuration), "minutes": _minutes(folder), "versions": facts["versions"]},
         },
-        "accuracy": accuracy, "parts": parts,
+        **exactness,
         "latency": {"machine": benchmarks.caption(), "rows": rows},
         "audit": {name: {"operators": dict(report.operators), "partitions": report.partitions} for name, report in reports.items()},
         "files": {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in sorted(out.iterdir())},
         "problems": problems,
     }  # fmt: skip
-
-
-def _accuracy(out: Path, sources: Sequence[tuple[str, float | None]]) -> tuple[list[dict[str, Any]], dict[str, dict[str, float]]]:
-    """Returns the rows and the int8 file's errors by part, on (source, share held out or None for all of it) pairs."""
-    rows, parts = [], {}
-    find = {precision: load(out / f"{precision}.tflite") for precision in PRECISIONS}
-    for source, kept in sources:
-        faces = evaluations.samples(source, kept)
-        title = f"{Path(source).stem}{' (held out)' if kept else ''}"
-        for align in evaluations.ALIGNMENTS[:2]:
-            for precision in PRECISIONS:
-                result = evaluations.evaluate(find[precision], faces, source, precision, align)
-                rows.append(result.row() | {"source": title, "five points": align})
-                if precision == "int8" and align == "noisy":
-                    parts[title] = {part: round(100 * error, 2) for part, error in result.parts.items()}
-    return rows, parts
 
 
 def _too_much_lost(accuracy: list[dict[str, Any]]) -> list[str]:

@@ -100,7 +100,7 @@ def model_card(card: dict[str, Any]) -> str:
     return f"""# {card["name"]}
 
 {card["points"]} landmarks (JD-landmark order) from a {card["input_px"]} px square RGB crop through {card["grid"]} px square heat maps.
-{card["parameters"] / 1e6:.2f} M parameters, {card["macs"] / 1e6:.0f} million multiply-accumulates.
+{card["parameters"] / 1e6:.2f} M parameters, {card["macs"] / 1e6:.1f} million multiply-accumulates ({_budgets(card)}).
 Head: {", ".join(card["stages"])}. Published {card["date"]}.
 
 ## What it may be used for
@@ -113,14 +113,14 @@ Tag `{card["tag"]}`: {TAGS[card["tag"]]}. Credit the data sets below.
 Errors are in % of the distance between the true outer eye corners (`box nme`: of the root of the area of the box round the true points).
 `core12` is over twelve spots that all schemes share. `noisy`: five points from the labels, displaced as a detector's are;
 `detector`: from the detector itself, whose misses count as failures. `nme` is over as many points as the column before it says;
-AUC and FR are its. Intervals: bootstrap over faces. Held out: by person where a set says who is who, else by picture.
+AUC and FR are its. Intervals: bootstrap over photographs or people. Held out: by person where a set says who is who, else by picture.
 `wild_68_val` and `wild_68_val_pose` were never trained on, but settings were chosen on them.
 
 {markdown_table(card["accuracy"])}
 
 ## Where it is weak
 Largest errors by part, int8: {"; ".join(worst)}.
-Contours and brows follow the labels' definitions, which differ between data sets.
+{_weaknesses(card)}Contours and brows follow the labels' definitions, which differ between data sets.
 Profiles beyond about 60 degrees of yaw were not in training.
 
 ## Speed
@@ -138,6 +138,27 @@ Milliseconds of one call. {card["latency"]["machine"]}.
 `golden.npz` holds a drawn face with the crop, the int8 maps and the points that a right port must give.
 `card.json` has the SHA-256 of each.
 """
+
+
+def _budgets(card: dict[str, Any]) -> str:
+    """Returns which of the 106-point challenges' budgets the int8 file keeps, at 2 FLOP a multiply-accumulate."""
+    mflop, megabytes = 2 * card["macs"] / 1e6, card["files"]["int8.tflite"]["bytes"] / 1e6
+    kept = [
+        name
+        for name, flop, size in (("1 GFLOP and 20 MB", 1000, 20), ("100 MFLOP and 2 MB", 100, 2))
+        if mflop <= flop and megabytes <= size
+    ]
+    return f"{mflop:.0f} MFLOP; challenge budgets kept: {', '.join(kept) or 'none'}"
+
+
+def _weaknesses(card: dict[str, Any]) -> str:
+    """Returns errors by yaw and the worst faces as tables; nothing for a card that has none."""
+    text = ""
+    for source, rows in card.get("yaw", {}).items():
+        text += f"\nBy yaw, estimated from the true points, on {source}:\n\n{markdown_table(rows)}\n"
+    for source, rows in card.get("worst", {}).items():
+        text += f"\nThe {len(rows)} worst faces of {source}, in words:\n\n{markdown_table(rows)}\n"
+    return f"{text}\n" if text else ""
 
 
 def _recipe(kind: str, training: dict[str, Any]) -> str:
