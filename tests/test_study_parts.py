@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from training.evaluation.faces import drawn_face
-from training.studies import decoders, latency, placements
+from training.studies import decoders, latency, outcome, placements
 from zoo.alignment import Alignment, four_points
 from zoo.errors import ZooError
 from zoo.heatmaps import encode
@@ -107,3 +107,14 @@ def test_times_of_one_run_come_from_the_benchmark(tmp_path):
     file.write_text("{}")
     with pytest.raises(ZooError, match="holds no rows"):
         latency.latency_of("mine", file)
+
+
+def test_the_readme_says_what_the_studies_found():
+    assert outcome.readme_block() in (outcome.STUDIES.parent.parent / "README.md").read_text()
+
+
+def test_a_readme_without_a_place_for_findings_is_left_alone(tmp_path):
+    (tmp_path / "README.md").write_text("nothing here\n")
+    with pytest.raises(ZooError, match=r"README\.md has no place for the findings"):
+        outcome.write_readme(tmp_path / "README.md")
+    assert (tmp_path / "README.md").read_text() == "nothing here\n"

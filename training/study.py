@@ -62,6 +62,8 @@ def main(args: argparse.Namespace) -> int:
     options = read_options(args)
     found = importlib.import_module(f"training.studies.{args.study}").run(options)
     written = outcome.write(found, Path(args.out) if args.out else outcome.STUDIES / args.study)
+    if not args.out:
+        outcome.write_readme()
     if args.json:
         terminal.show({"finding": found.finding, "conditions": found.conditions, "tables": found.tables}, as_json=True)
         return 0
