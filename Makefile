@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test quick lint clean
+.PHONY: demo marks test quick lint clean
 
 $(VENV)/.installed: requirements.txt constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is missing: install it (Debian 12: apt-get install python3.11 python3.11-venv), or set PYTHON=..." >&2; exit 1; }
@@ -16,12 +16,17 @@ $(VENV)/.installed: requirements.txt constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
 	@touch $@
 
-# Sample pictures drawn by the project itself, marked by the shipped weights; then what those weights cost on this machine.
+# The page that compares the shipped weights in a browser, offline; Ctrl-C ends it. Without a screen it only serves: open the address it prints.
 demo: $(VENV)/.installed
+	$(BIN)/streamlit run demo/app.py $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),,--server.headless true)
+
+# Sample pictures drawn by the project itself, marked by the shipped weights; then what those weights cost on this machine.
+marks: $(VENV)/.installed
 	$(BIN)/python -m demo.samples out/samples
 	$(BIN)/python -m zoo predict out/samples --out out/marked
 	$(BIN)/python -m tflite benchmark mixed-035-128 --rounds 20
 
+# The tests of the page in a browser need Debian's chromium; without it they are skipped and say so.
 test: $(VENV)/.installed lint
 	$(BIN)/python -m pytest
 
