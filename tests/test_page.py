@@ -18,6 +18,7 @@ import time
 import zipfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -88,9 +89,15 @@ def address(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser(tmp_path_factory):
+    """A browser whose camera looks at a drawn face."""
+    scene = np.full((480, 640, 3), 120, np.uint8)
+    scene[:, 80:560] = cv2.resize(samples.draw_sample("Smile").image, (480, 480))
+    film = tmp_path_factory.mktemp("camera") / "face.mjpeg"
+    film.write_bytes(cv2.imencode(".jpg", np.ascontiguousarray(scene[..., ::-1]))[1].tobytes() * 2)
+    camera = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={film}"]
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *camera])
         yield chromium
         chromium.close()
 
@@ -199,6 +206,15 @@ def test_points_stand_on_an_uploaded_face(visit, face):
         box, figure = page.locator(POINTS).nth(106 * index + 54).bounding_box(), page.locator(".figure svg").nth(index).bounding_box()
         assert figure["x"] < box["x"] < figure["x"] + figure["width"] and figure["y"] < box["y"] < figure["y"] + figure["height"]
     expect(page.get_by_role("img", name=re.compile("face.bmp, face: 106 points on 1 face by"))).to_have_count(count)
+
+
+def test_points_stand_on_a_face_before_the_camera(visit):
+    page = visit()
+    page.get_by_role("radio", name="Camera").click()
+    settle(page)
+    page.get_by_role("button", name="Take Photo").click()
+    page.wait_for_selector(POINTS)
+    assert figure_points(page).shape == (106, 2)
 
 
 def test_what_is_no_picture_is_told_and_can_be_taken_back(visit, tmp_path):

@@ -59,6 +59,8 @@ class Measured:
 def run(options: Options) -> Outcome:
     """Measures the weights named, or those of the arms that the budget allows."""
     found, conditions = (_given(options), {}) if options.weights else _train(options)
+    trainings = {head.name: said for head in found if (said := _training(head))}
+    unequal = bool(options.weights) and len(set(trainings.values())) > 1
     measured = []
     for head in found:
         models = [model and landmarker(model) for model in (head.float_model, head.int8_model)]
@@ -71,9 +73,11 @@ def run(options: Options) -> Outcome:
         measured.append(Measured(head, floating, int8, latency_of(head.name, options.latency)))
     times = sorted({m.latency.source for m in measured if m.latency.source})
     held = {"Measured on": options.title, "Five points": options.aligned, "Seed of the noise": options.base.seed, **conditions}
+    if options.weights:
+        held |= {"Last training": [f"`{name}` {said}" for name, said in trainings.items()]}
     held |= {"Times": times or "none: give --latency"}
     tables = {"Accuracy": [accuracy_row(m, measured[0]) for m in measured], "Cost": [cost_row(m) for m in measured]}
-    return Outcome("heads", QUESTION, finding(measured, options.title), tables, held, _NOTES, plot(measured))
+    return Outcome("heads", QUESTION, finding(measured, options.title, unequal), tables, held, _NOTES, plot(measured))
 
 
 # ---- which weights --------------------------------------------------------------------------------------------------------------------
@@ -107,6 +111,17 @@ def _head(name: str) -> Head:
     if found.kind != "run":
         raise ZooError(f"heads are given as tags, published weights or float runs; {name!r} is a {found.kind}")
     return _of_run(found.path, found.path.with_name(f"{found.path.name}-int8"))
+
+
+def _training(head: Head) -> str:
+    """Returns what the last float training of published weights or of a run was, or "" if nothing says so."""
+    if head.name in cards.published():
+        c = cards.read_card(head.name)["training"]["float"]["configuration"]
+        start, steps, batch, rate = c["init"], c["steps"], c["batch"], c["learning_rate"]
+    else:
+        c = runs.read_configuration(Path(head.float_model))
+        start, steps, batch, rate = c.init, c.steps, c.batch, c.learning_rate
+    return f"{steps} steps of {batch} at {rate:g} from {start or 'nothing'}"
 
 
 def _of_run(folder: Path, quantized: Path) -> Head:
@@ -165,15 +180,16 @@ def cost_row(measured: Measured) -> dict[str, Any]:
 # ---- words ----------------------------------------------------------------------------------------------------------------------------
 
 
-def finding(measured: Sequence[Measured], title: str) -> tuple[str, str, str]:
-    """Returns three sentences: accuracy, cost, int8."""
+def finding(measured: Sequence[Measured], title: str, unequal: bool = False) -> tuple[str, str, str]:
+    """Returns three sentences: accuracy, cost, int8; `unequal` says that the heads were not trained alike."""
     first, last = measured[0], measured[-1]
     change = metrics.paired_difference(last.floating.core12, first.floating.core12, last.floating.groups)
     verdict = "within chance" if not change.distinct else "better" if change.mean < 0 else "worse"
     figures = listed([f"{m.floating.percent(m.floating.core12):.2f} by `{m.head.name}`" for m in measured])
     accuracy = (
         f"On {title} the float core12, in % of the outer eye corners' distance, is {figures}; {_noun(last, first)} "
-        f"less {_noun(first, last)} is {says(change)}, {verdict}."
+        f"less {_noun(first, last)} is {says(change)}, {verdict}"
+        f"{'; but these weights were not trained alike, so that this speaks of them and not of the heads' if unequal else ''}."
     )
     return accuracy, _cost_sentence(first, last), _int8_sentence(measured)
 
