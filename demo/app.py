@@ -118,7 +118,8 @@ def choose_files(files: Sequence[ModelFile]) -> list[ModelFile]:
 
 def locate(picture: Picture, place: Any) -> tuple[list[FacePosition], int] | None:
     """Returns the faces of the picture and which one is looked at, or None while the visitor still marks one; asks in `place`."""
-    positions = memory().keep("faces", picture.key, lambda: compare.find_faces(picture.image))
+    with st.spinner("Looking for faces"):
+        positions = memory().keep("faces", picture.key, lambda: compare.find_faces(picture.image))
     count = len(positions)
     if not count:
         st.warning(wording.NO_FACE)
@@ -260,6 +261,8 @@ def accuracy_and_cost(scene: Scene | None) -> None:
         compared = [file.label for file in scene.files] if scene else []
         st.altair_chart(charts.accuracy_against_time(rows, metric, compared, best, *limits), width="stretch", key="scatter")
         st.caption(wording.SCATTER)
+        if figures.unsteady(rows):
+            st.caption(wording.UNSTEADY)
     order = [key for key in rows[0] if key not in ("weights", "precision", "tag")]
     config = {key: st.column_config.NumberColumn(format=form) for key, form in figures.FORMATS.items()}
     st.dataframe(rows, hide_index=True, column_order=order, column_config=config, placeholder="-", key="figures")
@@ -269,7 +272,7 @@ def accuracy_and_cost(scene: Scene | None) -> None:
     if not curves:
         st.info(wording.no_curves(source))
         return
-    st.altair_chart(charts.error_curves(curves), width="stretch", key="ced")
+    st.altair_chart(charts.error_curves(curves, [file.name for file in files]), width="stretch", key="ced")
 
 
 def best_within_budget(rows: Sequence[Mapping[str, Any]]) -> tuple[str | None, float | None, float | None]:

@@ -65,13 +65,9 @@ def accuracy_against_time(
     ring = base.transform_filter(alt.datum.file == (best or "")).mark_point(filled=False, size=1500, strokeWidth=2, strokeDash=[5, 3])
     lines = base.mark_line(strokeDash=[3, 3], opacity=0.6).encode(detail="weights:N")
     layers = [lines, marks, ring, *_rules(x=max_ms, y=max_error if metric == "NME %" else None)]
-    return (
-        alt.layer(*layers)
-        .properties(
-            height=_PLOT_PX + 60 + _legend_px(len(weights)), description=f"{len(shown)} files: {metric} against median milliseconds"
-        )
-        .interactive()
-    )
+    said = f"{len(shown)} files: {metric} against median milliseconds"
+    height = _PLOT_PX + 60 + _legend_px(len(weights))
+    return alt.layer(*layers).properties(height=height, description=said).interactive()
 
 
 def _span(values: Sequence[float]) -> list[float]:
@@ -81,10 +77,10 @@ def _span(values: Sequence[float]) -> list[float]:
     return [low - room, high + room]
 
 
-def error_curves(rows: Sequence[Mapping[str, Any]]) -> alt.LayerChart:
-    """Returns the cumulative error curves of `figures.curves_of`: a colour for each weights, broken lines for float."""
-    weights = list(dict.fromkeys(row["weights"] for row in rows))
-    colours = dict(zip(weights, palette(len(weights)), strict=True))
+def error_curves(rows: Sequence[Mapping[str, Any]], weights: Sequence[str]) -> alt.LayerChart:
+    """Returns the curves of `figures.curves_of`: broken lines for float, and for each of the weights its colour in the scatter."""
+    names = list(dict.fromkeys(weights))
+    colours = dict(zip(names, palette(len(names)), strict=True))
     return _curves(rows, "weights", ("error %", "NME, %"), ("share of faces %", "faces with at most this error, %"), colours)
 
 

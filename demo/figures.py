@@ -16,6 +16,7 @@ USUAL_SOURCE = "wild_68_val"
 FIVE_POINTS = {"noisy": "labels, with noise", "detector": "the detector's own"}
 # Medians nearer to each other than this are alike: the same network, timed twice, differs by as much.
 TIMES_ALIKE = 1.15
+UNSTEADY = 2.0
 # How the table's numbers are written.
 FORMATS = {
     "p50 ms here": "%.2f",
@@ -135,6 +136,12 @@ def figures(
     return rows
 
 
+def unsteady(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Returns whether most files' 90th percentile is more than `UNSTEADY` times their median: something else takes the processor."""
+    timed = [row for row in rows if row.get("p50 ms here") is not None]
+    return sum(row["p90 ms here"] > UNSTEADY * row["p50 ms here"] for row in timed) > len(timed) / 2
+
+
 def best_choice(rows: Sequence[Mapping[str, Any]], budget: Budget) -> Verdict:
     """Returns the most exact file that keeps to every limit (the quicker of two equals), or which limit leaves nothing.
 
@@ -195,9 +202,10 @@ def curves_of(files: Sequence[ModelFile], cards: Mapping[str, dict[str, Any]], s
             found[ModelFile(name, precision)] = errors
     finite = [errors[np.isfinite(errors)] for errors in found.values()]
     up_to = max((float(np.percentile(errors, 98)) for errors in finite if len(errors)), default=10.0)
-    return [
-        row | {"weights": file.name, "precision": file.precision} for file, e in found.items() for row in curve_rows(e, file.label, up_to)
-    ]
+    rows = []
+    for file, errors in found.items():
+        rows += [row | {"weights": file.name, "precision": file.precision} for row in curve_rows(errors, file.label, up_to)]
+    return rows
 
 
 def _percent(values: Any) -> np.ndarray | None:

@@ -39,7 +39,7 @@ def is_held_out(group: str, share: float) -> bool:
 
 def training_rows(pack: Pack, share: float) -> np.ndarray:
     """Returns the rows of a pack that may be trained on."""
-    return np.array([row for row, group in enumerate(pack.groups) if not is_held_out(str(group), share)], np.int64)
+    return np.fromiter((row for row, group in enumerate(pack.groups) if not is_held_out(str(group), share)), np.int64)
 
 
 def held_out_rows(pack: Pack, share: float) -> np.ndarray:

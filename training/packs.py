@@ -1,10 +1,11 @@
-"""Prepared pictures: each face cut out of its picture once, without resampling beyond whole-block averages, in one memory-mapped file.
+"""Prepared pictures: each face cut out of its picture once, without resampling beyond whole-block averages, in memory-mapped files.
 
 A pack is keyed by the content it was made from, so a changed source is prepared anew and an unchanged one is only opened.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -25,13 +26,18 @@ from training.synthetic import draw_face
 from training.teacher import MESH_COUNT
 from zoo.alignment import Alignment, four_points
 from zoo.errors import ZooError
-from zoo.files import write_whole
 from zoo.schemes import SCHEMES
 
-_VERSION = 5
+_VERSION = 6
 # The cut-out spans this many crops, so that every jitter stays inside it, and keeps at least this many pixels per crop side.
 _SPAN, _DETAIL_PX = 1.5, 320
 _SYNTHETIC_FACES = 768
+_NAMED_FAULTS = 3
+# What is kept of each face beside its pixels and its group, one file each: type and shape of a row.
+_COLUMNS = {
+    "offsets": ("<i8", ()), "shapes": ("<i8", (2,)), "points": ("<f4", (106, 2)), "weights": ("<f4", (106,)), "five": ("<f4", (4, 2)),
+    "meshes": ("<f4", (MESH_COUNT, 3)),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,12 +82,12 @@ def prepare(source: str, cache: Path = Path("data/packs")) -> Pack:
       ZooError: the source cannot be read or holds no usable face.
     """
     folder = cache / f"{_label(source)}-{_key(source)}"
-    if not (folder / "index.npz").is_file():
+    if not folder.is_dir():
         _make(source, folder)
-    pixels = np.load(folder / "pixels.npy", mmap_mode="r")
-    meshes = np.load(folder / "meshes.npy", mmap_mode="r") if (folder / "meshes.npy").is_file() else None
-    with np.load(folder / "index.npz", allow_pickle=False) as index:
-        return Pack(source, pixels, **{key: index[key] for key in index.files}, meshes=meshes)
+    # Mapped, not read: also what there is of every face grows with the source.
+    columns = {name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in _COLUMNS if (folder / f"{name}.npy").is_file()}
+    pixels, groups = np.load(folder / "pixels.npy", mmap_mode="r"), np.char.decode(np.load(folder / "groups.npy"))
+    return Pack(source, pixels, **columns, groups=groups)
 
 
 def _label(source: str) -> str:
@@ -103,40 +109,51 @@ def _key(source: str) -> str:
 
 def _make(source: str, folder: Path) -> None:
     faces = _synthetic() if source == "synthetic" else _real(source)
-    offsets, shapes, points, weights, five, groups, size = [], [], [], [], [], [], 0
     folder.parent.mkdir(parents=True, exist_ok=True)
     building = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
+    count = size = width = 0
     try:
-        with open(building / "pixels.raw", "wb") as raw, open(building / "meshes.raw", "wb") as raw_meshes:
+        with contextlib.ExitStack() as opened:
+            raw = {name: opened.enter_context(open(building / f"{name}.raw", "wb")) for name in (*_COLUMNS, "pixels", "groups")}
             for image, image_points, point_weights, naive, mesh, group in faces:
-                raw.write(image.tobytes())
-                if mesh is not None:
-                    raw_meshes.write(mesh.astype("<f4").tobytes())
-                for values, value in zip(
-                    (offsets, shapes, points, weights, five, groups),
-                    (size, image.shape[:2], image_points, point_weights, four_points(naive), group), strict=True,
-                ):  # fmt: skip
-                    values.append(value)
-                size += image.size
-        if not offsets:
+                row = {"offsets": size, "shapes": image.shape[:2], "points": image_points, "weights": point_weights}
+                row |= {"five": four_points(naive)} | ({} if mesh is None else {"meshes": mesh})
+                for name, value in row.items():
+                    raw[name].write(np.asarray(value, _COLUMNS[name][0]).tobytes())
+                raw["pixels"].write(image.tobytes())
+                raw["groups"].write(f"{group}\n".encode())
+                count, size, width = count + 1, size + image.size, max(width, len(group.encode()))
+        if not count:
             raise ZooError(f"source {source!r} holds no usable face")
+        if (building / "meshes.raw").stat().st_size < count * _row_bytes("meshes"):  # not every face has one
+            (building / "meshes.raw").unlink()
         _raw_to_npy(building / "pixels.raw", building / "pixels.npy", "|u1", (size,))
-        if (building / "meshes.raw").stat().st_size == len(offsets) * MESH_COUNT * 3 * 4:
-            _raw_to_npy(building / "meshes.raw", building / "meshes.npy", "<f4", (len(offsets), MESH_COUNT, 3))
-        (building / "meshes.raw").unlink(missing_ok=True)
-        arrays = {
-            "offsets": np.array(offsets, np.int64), "shapes": np.array(shapes, np.int64), "points": np.array(points, np.float32),
-            "weights": np.array(weights, np.float32), "five": np.array(five, np.float32), "groups": np.array(groups),
-        }  # fmt: skip
-        write_whole(building / "index.npz", lambda file: np.savez(file, **arrays))
+        for name, (kind, shape) in _COLUMNS.items():
+            if (building / f"{name}.raw").is_file():
+                _raw_to_npy(building / f"{name}.raw", building / f"{name}.npy", kind, (count, *shape))
+        _lines_to_npy(building / "groups.raw", building / "groups.npy", count, width)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(building, folder)
     except OSError as error:
         raise ZooError(f"cannot write {folder}: {error.strerror}") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def _row_bytes(name: str) -> int:
+    kind, shape = _COLUMNS[name]
+    return np.dtype(kind).itemsize * int(np.prod(shape))
+
+
+def _lines_to_npy(lines: Path, npy: Path, count: int, width: int) -> None:
+    """Turns lines of text into a .npy of bytes of one width, line by line."""
+    with open(npy, "wb") as out, open(lines, "rb") as source:
+        np.lib.format.write_array_header_1_0(out, {"descr": f"|S{max(1, width)}", "fortran_order": False, "shape": (count,)})
+        for line in source:
+            out.write(line.rstrip(b"\n").ljust(max(1, width), b"\0"))
+    lines.unlink()
 
 
 def _raw_to_npy(raw: Path, npy: Path, descr: str, shape: tuple[int, ...]) -> None:
@@ -154,17 +171,16 @@ def _synthetic():
 
 
 def _real(source: str):
-    unusable = []
-    total = sum(1 for _ in read_source(source, Problems()))
+    unusable, total = 0, sum(1 for _ in read_source(source, Problems()))
     for sample in tqdm(read_source(source), total=total, desc=f"prepare {Path(source).stem}", unit="face"):
         try:
             yield *cut(sample), sample.group
         except ZooError as error:
-            unusable.append(str(error))
-    for line in unusable[:3]:
-        tqdm.write(f"left out: {line}")
-    if len(unusable) > 3:
-        tqdm.write(f"left out: {len(unusable) - 3} more")
+            if unusable < _NAMED_FAULTS:
+                tqdm.write(f"left out: {error}")
+            unusable += 1
+    if unusable > _NAMED_FAULTS:
+        tqdm.write(f"left out: {unusable - _NAMED_FAULTS} more")
 
 
 def cut(sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
