@@ -336,8 +336,8 @@ def robustness(scene: Scene) -> None:
     st.caption(wording.DRIFT)
     knob = st.selectbox("Through its whole range, alone", disturb.KNOBS, format_func=lambda knob: knob.label, key="sweep")
     rows = memory().keep("sweep", (scene.key, knob), lambda: disturb.sweep(finders, reference, knob))
-    chart = charts.drift(rows, knob, getattr(disturbance, knob.field), scene.colours)
-    st.altair_chart(chart, width="stretch", key="drift")
+    chart = memory().keep("chart", (scene.key, knob), lambda: charts.drift(rows, knob, scene.colours))
+    st.vega_lite_chart(charts.with_rule(chart, getattr(disturbance, knob.field)), width="stretch", key="drift")
 
 
 def take_away(scene: Scene) -> None:

@@ -84,10 +84,17 @@ def error_curves(rows: Sequence[Mapping[str, Any]], weights: Sequence[str]) -> a
     return _curves(rows, "weights", ("error %", "NME, %"), ("share of faces %", "faces with at most this error, %"), colours)
 
 
-def drift(rows: Sequence[Mapping[str, Any]], knob: Knob, value: float, colours: Mapping[ModelFile, str]) -> alt.LayerChart:
-    """Returns the drift of `disturb.sweep`, with a rule where the knob stands."""
+def drift(rows: Sequence[Mapping[str, Any]], knob: Knob, colours: Mapping[ModelFile, str]) -> dict[str, Any]:
+    """Returns the drift of `disturb.sweep` as a Vega-Lite specification, to be kept: making one takes longer than all else on the page."""
     by_label = {file.label: colour for file, colour in colours.items()}
-    return _curves(rows, "file", ("value", knob.label), ("drift %", "mean drift, % of the eye distance"), by_label, value)
+    return _curves(rows, "file", ("value", knob.label), ("drift %", "mean drift, % of the eye distance"), by_label).to_dict()
+
+
+def with_rule(specification: Mapping[str, Any], at: float) -> dict[str, Any]:
+    """Returns a layered Vega-Lite specification with a dashed upright line at a value."""
+    mark = {"type": "rule", "strokeDash": [6, 4], "color": _GREY}
+    rule = {"data": {"values": [{"at": at}]}, "mark": mark, "encoding": {"x": {"field": "at", "type": "quantitative"}}}
+    return {**specification, "layer": [*specification["layer"], rule]}
 
 
 def _curves(
@@ -96,9 +103,8 @@ def _curves(
     x: tuple[str, str],
     y: tuple[str, str],
     colours: Mapping[str, str],
-    at: float | None = None,
 ) -> alt.LayerChart:
-    """Returns a line for each `file` over two fields, given with their titles, coloured by `series`; a rule stands at `at`."""
+    """Returns a line for each `file` over two fields, given with their titles, coloured by `series`."""
     order = list(dict.fromkeys(row[series] for row in rows))
     scale = alt.Scale(domain=order, range=[colours.get(name, _GREY) for name in order])
     nearest = alt.selection_point(on="pointerover", nearest=True, fields=[x[0]], empty=False)
@@ -116,7 +122,7 @@ def _curves(
     if series == "weights":
         dashes = alt.Scale(domain=["int8", "float32"], range=[[1, 0], [6, 4]])
         lines = lines.encode(strokeDash=alt.StrokeDash("precision:N", title=None, scale=dashes, legend=alt.Legend(orient="bottom")))
-    layers = [lines, dots.add_params(nearest), *_rules(x=at)]
+    layers = [lines, dots.add_params(nearest)]
     said = f"{y[1]} over {x[1]}, one line for each of {len({row['file'] for row in rows})} files"
     return alt.layer(*layers).properties(height=_PLOT_PX + _legend_px(len(order)), description=said)
 
