@@ -160,7 +160,7 @@ def test_runs_and_files_are_evaluated_alike(command_line, capsys, monkeypatch):
     ("main", "argv", "message"),
     [
         (training_main, ["fit", "mixd-035-096"], "did you mean 'mixed-035-096'"),
-        (training_main, ["fit", "mixed-035-096", "--source", "none.npz"], "is neither 'synthetic'"),
+        (training_main, ["fit", "mixed-035-096", "--source", "none.npz"], "there is no file or folder 'none.npz'"),
         (training_main, ["fit", "mixed-035-096", "--init", "nothing"], "--init 'nothing' is not known"),
         (training_main, ["fit", "mixed-035-096", "--steps", "0"], "steps must be at least 1"),
         (training_main, ["fit", "mixed-035-096", "--resume", "mixed-035-096.open-int8"], "is a quantisation-aware run"),
