@@ -17,6 +17,8 @@ FIVE_POINTS = {"noisy": "labels, with noise", "detector": "the detector's own"}
 # Medians nearer to each other than this are alike: the same network, timed twice, differs by as much.
 TIMES_ALIKE = 1.15
 UNSTEADY = 2.0
+# Errors nearer to each other than this are alike: far less than the intervals that the cards give.
+ERRORS_ALIKE = 1.01
 # How the table's numbers are written.
 FORMATS = {
     "p50 ms here": "%.2f",
@@ -143,7 +145,7 @@ def unsteady(rows: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def best_choice(rows: Sequence[Mapping[str, Any]], budget: Budget) -> Verdict:
-    """Returns the most exact file that keeps to every limit (the quicker of two equals), or which limit leaves nothing.
+    """Returns the most exact file that keeps to every limit, of those alike in that the quickest, or which limit leaves nothing.
 
     A row whose figure for a limit is unknown does not fit; where there is no limit on it, it may be unknown. Without a published error
     a file is never the best choice.
@@ -159,7 +161,9 @@ def best_choice(rows: Sequence[Mapping[str, Any]], budget: Budget) -> Verdict:
 
     fitting = [row for row in known if keeps(row, list(limits))]
     if fitting:
-        best = min(fitting, key=lambda row: (row["NME %"], row.get("p50 ms here") or np.inf, row["MB"]))
+        least = min(row["NME %"] for row in fitting)
+        alike = [row for row in fitting if row["NME %"] <= ERRORS_ALIKE * least]
+        best = min(alike, key=lambda row: (row.get("p50 ms here") or np.inf, row["MB"], row["NME %"]))
         return Verdict(best, len(fitting), "")
     if not known:
         return Verdict(None, 0, "No file has a published error on this set.")

@@ -82,7 +82,8 @@ def verdict(found: Verdict) -> str:
     time = f"{row['p50 ms here']:.2f} ms on this machine, " if row.get("p50 ms here") is not None else ""
     use = "" if row.get("tag") != "research" else " Its weights are for non-commercial research only."
     count = f"{found.fitting} file{'s fit' if found.fitting != 1 else ' fits'}"
-    return f"**{row['file']}**: {row['NME %']:.2f} % NME, {time}{row['MB']:.2f} MB. The most exact of what fits ({count}).{use}"
+    figures = f"{row['NME %']:.2f} % NME, {time}{row['MB']:.2f} MB"
+    return f"**{row['file']}**: {figures}. The most exact of what fits ({count}), and of those as exact the quickest.{use}"
 
 
 def drift_facts(drift_percent: np.ndarray, scores: np.ndarray) -> str:

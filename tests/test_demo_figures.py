@@ -61,7 +61,7 @@ LIMIT = st.none() | st.floats(0.5, 10)
 
 
 @given(rows=ROWS, max_ms=LIMIT, max_mb=LIMIT, max_nme=LIMIT, commercial=st.booleans())
-def test_the_best_choice_keeps_to_the_budget_and_nothing_that_does_is_more_exact(rows, max_ms, max_mb, max_nme, commercial):
+def test_the_best_choice_keeps_to_the_budget_and_is_the_quickest_of_the_most_exact(rows, max_ms, max_mb, max_nme, commercial):
     verdict = figures.best_choice(rows, Budget(max_ms, max_mb, max_nme, commercial))
 
     def fits(row):
@@ -72,7 +72,10 @@ def test_the_best_choice_keeps_to_the_budget_and_nothing_that_does_is_more_exact
     fitting = [row for row in rows if fits(row)]
     assert verdict.fitting == len(fitting)
     if fitting:
-        assert fits(verdict.row) and verdict.row["NME %"] == min(row["NME %"] for row in fitting)
+        alike = [row for row in fitting if row["NME %"] <= figures.ERRORS_ALIKE * min(row["NME %"] for row in fitting)]
+        assert verdict.row in alike
+        timed = [row["p50 ms here"] for row in alike if row["p50 ms here"] is not None]
+        assert not timed or verdict.row["p50 ms here"] == min(timed)
     else:
         assert verdict.row is None and verdict.reason
     assert wording.verdict(verdict)
