@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -124,6 +125,18 @@ def test_nothing_usable_is_an_exit_status_of_1(tmp_path, capsys):
     found = said(capsys, "set", status=1)
     assert "error: source 'set' holds no usable face" in found.err and "broken picture: 1000_0.jpg (is empty" in found.out
     assert len(found.err.strip().splitlines()[-1]) < 200
+
+
+def test_several_sources_are_described_in_turn_and_a_bad_one_stops_none(capsys):
+    for name in ("first", "second"):
+        layouts.lapa(Path(name), [layouts.face(106, seed) for seed in range(3)])
+    Path("empty").mkdir()
+    found = said(capsys, "first", "empty", "second")
+    assert "error: the folder empty holds neither" in found.err
+    assert re.search(r"2 of 3 sources read, 6 faces or pictures usable, peak memory [1-9]\d* MB", found.out)
+    assert [summary["source"] for summary in json.loads(said(capsys, "first", "second", "--json").out)] == ["first", "second"]
+    assert "none of the 2 sources holds anything usable" in said(capsys, "empty", "none", status=1).err
+    assert "--sheet names one file, received 2 sources" in said(capsys, "first", "second", "--sheet", "a.png", status=1).err
 
 
 def test_broken_and_missing_pictures_are_named_and_the_rest_goes_on(capsys):

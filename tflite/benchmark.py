@@ -23,6 +23,7 @@ import numpy as np
 from tflite import runtime as runtimes
 from zoo import terminal
 from zoo.errors import ZooError, unknown
+from zoo.memory import peak_mb
 
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ROOT / "zoo" / "weights"
@@ -241,7 +242,7 @@ def _answer(job: Job) -> None:
             start = time.perf_counter_ns()
             interpreter.invoke()
             times.append((time.perf_counter_ns() - start) / 1e6)
-        answer = {"times_ms": times, "delegated": found.delegated, "operators": found.operators, "peak_mb": _peak_mb()}
+        answer = {"times_ms": times, "delegated": found.delegated, "operators": found.operators, "peak_mb": peak_mb()}
         print(json.dumps(answer), flush=True)
 
 
@@ -283,15 +284,6 @@ def _usable_cores() -> list[int]:
         ranked.append((seen.get(group, 0), core))
         seen[group] = seen.get(group, 0) + 1
     return [core for _, core in sorted(ranked)]
-
-
-def _peak_mb() -> float | None:
-    """Returns the most memory this process has held, in MB; `getrusage` will not do, since it counts the parent's from before the start."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    return None
 
 
 def _cpu_model() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from training.sources import Source, parse_source, read_all, split_name
 from zoo import terminal
 from zoo.errors import ZooError
 from zoo.images import write_image
+from zoo.memory import peak_mb
 from zoo.overlay import draw_points
 from zoo.variants import get
 
@@ -32,7 +34,7 @@ SHEETS = Path("out/sheets")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
     possible = "'synthetic' (the default), or PATH[@FORMAT][@SPLIT][@SUBSET]: a folder or file in any format of docs/sources.md"
-    parser.add_argument("source", nargs="?", default="synthetic", metavar="PATH", help=possible)
+    parser.add_argument("source", nargs="*", default=["synthetic"], metavar="PATH", help=f"{possible}; several are described in turn")
     parser.add_argument("--format", choices=tuple(FORMATS), help="read it so, whatever its layout looks like")
     parser.add_argument("--quick", action="store_true", help="do not open the pictures, only ask whether they are there")
     where = parser.add_mutually_exclusive_group()
@@ -46,15 +48,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Describes a source; a ZooError, and so an exit status of 1, where nothing usable is left."""
+    """Describes sources; a ZooError, and so an exit status of 1, where nothing usable is left."""
     if args.benchmark:
         return _benchmark(args)
     if args.augmented:
-        print(f"wrote {write_image(args.augmented, augmented(args.source))}")
+        print(f"wrote {write_image(args.augmented, augmented(args.source[0]))}")
         return 0
-    path, words = split_name(args.source)
+    if args.sheet and len(args.source) > 1:
+        raise ZooError(f"--sheet names one file, received {len(args.source)} sources; leave it out to have one for each in {SHEETS}")
+    described, empty = [], []
+    for number, source in enumerate(args.source):
+        try:
+            summary, problems = _look_at(source, args)
+        except ZooError as error:
+            empty.append(str(error))
+            if len(args.source) > 1:
+                print(f"error: {error}", file=sys.stderr)
+            continue
+        described.append(summary | {"problems": problems.to_json()})
+        if not args.json:
+            print("\n" * (number > 0), end="")
+            terminal.show([{"what": name, "found": _words(value)} for name, value in summary.items() if value is not None])
+            for line in problems.lines():
+                print(line)
+        if not summary["usable"]:
+            empty.append(f"source {source!r} holds no usable {'face' if summary['faces'] is not None else 'picture'}")
+    if args.json:
+        terminal.show(described, as_json=True)
+    elif len(args.source) > 1:
+        usable, peak = sum(summary["usable"] for summary in described), peak_mb() or 0
+        print(f"{len(described)} of {len(args.source)} sources read, {usable} faces or pictures usable, peak memory {peak:.0f} MB")
+    if len(empty) == len(args.source):
+        raise ZooError(empty[0] if len(empty) == 1 else f"none of the {len(empty)} sources holds anything usable")
+    return 0
+
+
+def _look_at(given: str, args: argparse.Namespace) -> tuple[dict[str, Any], Problems]:
+    """Returns the summary of one source, its contact sheet drawn, and what is wrong with it."""
+    path, words = split_name(given)
     name = "@".join([path, *([args.format] if args.format else []), *words])
-    source = None if args.source == "synthetic" else parse_source(name)
+    source = None if given == "synthetic" else parse_source(name)
 
     def faces(problems: Problems) -> Iterator[checks.Face]:
         if source is None:
@@ -64,7 +97,7 @@ def main(args: argparse.Namespace) -> int:
         return ((sample, None) for sample in read_all(source, problems))
 
     problems = Problems()
-    stream = tqdm(faces(problems), desc=f"read {Path(args.source).name}", unit="face", leave=False)
+    stream = tqdm(faces(problems), desc=f"read {Path(given).name}", unit="face", leave=False)
     findings = checks.inspect(stream, problems, COLUMNS * ROWS, open_pictures=not args.quick)
     checks.duplicates(findings, lambda: faces(Problems()), problems)
     said = checks.convention(findings, source is not None and source.format.one_based)
@@ -72,25 +105,17 @@ def main(args: argparse.Namespace) -> int:
         problems.add(said)
     summary = describe(name, source, findings, problems)
     if findings.kept and not args.no_sheet:
-        path = args.sheet or SHEETS / f"{re.sub('[^A-Za-z0-9@._-]+', '_', Path(args.source).name) or 'source'}.png"
+        path = args.sheet or SHEETS / f"{re.sub('[^A-Za-z0-9@._-]+', '_', Path(given).name) or 'source'}.png"
         summary["sheet"] = str(write_image(path, sheet(findings.kept)))
-    if args.json:
-        terminal.show([summary | {"problems": problems.to_json()}], as_json=True)
-    else:
-        terminal.show([{"what": name, "found": _words(value)} for name, value in summary.items() if value is not None])
-        for line in problems.lines():
-            print(line)
-    if not findings.usable:
-        raise ZooError(f"source {args.source!r} holds no usable {'face' if source is None or source.format.labelled else 'picture'}")
-    return 0
+    return summary, problems
 
 
 def _benchmark(args: argparse.Namespace) -> int:
     from training.loading import a_million, measure
 
     get(args.benchmark)
-    rows = [measure(args.benchmark, [(args.source, 1.0)])]
-    million = [] if args.source == "synthetic" else [a_million(args.source)]
+    rows = [measure(args.benchmark, [(source, 1.0) for source in args.source])]
+    million = [a_million(source) for source in args.source if source != "synthetic"]
     if args.json:
         terminal.show([rows[0] | {"a million": million}], as_json=True)
         return 0

@@ -21,6 +21,7 @@ from training.readers.picture import read_picture
 from training.sources import read_source
 from zoo import terminal
 from zoo.errors import ZooError
+from zoo.memory import peak_mb
 from zoo.variants import get
 
 _ROUNDS, _STEPS, _FEW = 5, 8, 48
@@ -53,6 +54,7 @@ def measure(variant: str, sources: Sequence[tuple[str, float]]) -> dict[str, Any
         "sources": ", ".join(Path(name).stem for name, _ in sources),
         "loader crops/s": round(loader), "training crops/s": round(network), "ratio": round(loader / network, 1),
         "memory MB": round(_memory_mb()), "grown by MB": round(_memory_mb() - before),
+        "peak MB": round(peak_mb() or 0),
     }  # fmt: skip
 
 
