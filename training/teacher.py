@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
@@ -43,6 +45,9 @@ _RUNS = (
     (_RIGHT_BROW, tuple(range(42, 47))),
 )
 MESH_COUNT = 478
+MAX_FACES = 4
+# A face with less than this share of the largest one's extent stands in the background.
+BACKGROUND_SHARE = 0.4
 
 
 def mesh_to_106(mesh: np.ndarray) -> np.ndarray:
@@ -70,16 +75,32 @@ def _evenly(line: np.ndarray, count: int) -> np.ndarray:
     return np.column_stack([np.interp(at, lengths, axis) for axis in line.T])
 
 
+@dataclass(frozen=True, eq=False)
+class Label:
+    """The teacher's word on one face.
+
+    Attributes:
+      points: (106, 2) float64 image points, the mean of those of the picture and of its mirror image.
+      mesh: (478, 3) of the picture, in image pixels, depth in the same unit.
+      disagreement: the mean distance between the picture's points and its mirror image's, over the outer eye corners' distance: what the
+        teacher does not know it says differently in the mirror. Infinite where the mirror shows it no face in this place.
+    """
+
+    points: np.ndarray
+    mesh: np.ndarray
+    disagreement: float
+
+
 @lru_cache(maxsize=1)
 def _face_mesh():
     os.environ.setdefault("GLOG_minloglevel", "2")
     from mediapipe.python.solutions.face_mesh import FaceMesh
 
-    return FaceMesh(static_image_mode=True, max_num_faces=1, refine_landmarks=True, min_detection_confidence=0.3)
+    return FaceMesh(static_image_mode=True, max_num_faces=MAX_FACES, refine_landmarks=True, min_detection_confidence=0.3)
 
 
-def find_mesh(image: np.ndarray, pad_share: float = 0.25) -> np.ndarray | None:
-    """Returns the largest face's mesh (478, 3) in image pixels (depth in the same unit), or None.
+def find_meshes(image: np.ndarray, pad_share: float = 0.25) -> list[np.ndarray]:
+    """Returns the faces' meshes (478, 3) in image pixels (depth in the same unit), the largest first, `MAX_FACES` at most.
 
     Args:
       image: (H, W, 3) uint8 RGB.
@@ -87,29 +108,37 @@ def find_mesh(image: np.ndarray, pad_share: float = 0.25) -> np.ndarray | None:
     """
     pad = round(pad_share * max(image.shape[:2]))
     padded = cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_CONSTANT) if pad else image
-    found = _face_mesh().process(np.ascontiguousarray(padded)).multi_face_landmarks
-    if not found:
-        return None
+    found = _face_mesh().process(np.ascontiguousarray(padded)).multi_face_landmarks or []
     height, width = padded.shape[:2]
-    mesh = np.array([(p.x * width, p.y * height, p.z * width) for p in found[0].landmark])
-    return mesh - [pad, pad, 0]
+    meshes = [np.array([(p.x * width, p.y * height, p.z * width) for p in face.landmark]) - [pad, pad, 0] for face in found]
+    return sorted(meshes, key=_extent_px, reverse=True)
 
 
-def label(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, float] | None:
-    """Returns the teacher's word on one picture: 106 points (106, 2) in image pixels, the mesh (478, 3), and its disagreement.
-
-    The points are the mean of those of the picture and of its mirror image. The disagreement is the mean distance between
-    the two, over the outer eye corners' distance: what the teacher does not know it says differently in the mirror.
+def label(image: np.ndarray) -> list[Label]:
+    """Returns the teacher's word on the faces of a picture, the largest first; faces far smaller than that one are background.
 
     Args:
       image: (H, W, 3) uint8 RGB.
     """
-    mesh = find_mesh(image)
-    flipped = find_mesh(np.ascontiguousarray(image[:, ::-1]))
-    if mesh is None or flipped is None:
-        return None
+    meshes = find_meshes(image)
+    meshes = [mesh for mesh in meshes if _extent_px(mesh) >= BACKGROUND_SHARE * _extent_px(meshes[0])]
+    mirrored = [_mirrored(mesh_to_106(mesh), image.shape[1]) for mesh in find_meshes(np.ascontiguousarray(image[:, ::-1]))]
+    return [_agreed(mesh, mirrored) for mesh in meshes]
+
+
+def _agreed(mesh: np.ndarray, mirrored: list[np.ndarray]) -> Label:
     points = mesh_to_106(mesh)
-    mirrored = (mesh_to_106(flipped) * [-1, 1] + [image.shape[1], 0])[SCHEMES["106"].mirror]
-    eyes = np.linalg.norm(np.subtract(*points[[66, 79]]))
-    disagreement = float(np.linalg.norm(points - mirrored, axis=1).mean() / max(eyes, 1e-6))
-    return (points + mirrored) / 2, mesh, disagreement
+    eyes = max(float(np.linalg.norm(np.subtract(*points[list(SCHEMES["106"].outer_eyes)]))), 1e-6)
+    other = min(mirrored, key=lambda some: np.linalg.norm(some.mean(0) - points.mean(0)), default=None)
+    if other is None or np.linalg.norm(other.mean(0) - points.mean(0)) > eyes:
+        return Label(points, mesh, math.inf)
+    return Label((points + other) / 2, mesh, float(np.linalg.norm(points - other, axis=1).mean() / eyes))
+
+
+def _mirrored(points: np.ndarray, width: int) -> np.ndarray:
+    return (points * [-1, 1] + [width, 0])[SCHEMES["106"].mirror]
+
+
+def _extent_px(mesh: np.ndarray) -> float:
+    """Returns the diagonal of a mesh's box, which, unlike the eyes' distance, a turned head keeps."""
+    return float(np.linalg.norm(np.ptp(mesh[:, :2], axis=0)))
