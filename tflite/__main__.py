@@ -1,4 +1,4 @@
-"""The command line of this folder: `python -m tflite export | audit | benchmark | golden | publish`."""
+"""The command line of this folder: `python -m tflite export | audit | benchmark | precisions | operators | golden | publish`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ VERBS = {  # each is a module with add_arguments(parser) and main(args)
     "export": "write a trained run's float32, float16 and int8 files",
     "audit": "list what files are made of; fail on anything float, undelegated or custom",
     "benchmark": "time files side by side, each setting in its own process",
+    "precisions": "one set of weights in five precisions: accuracy, time, bytes and memory in one table",
+    "operators": "time every operator of a file, and say what looks wasted",
     "golden": "write a published picture, its crop, maps and points as a plain file for ports",
     "publish": "check a run's files and put them among the weights with their card",
 }
