@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.heatmaps import LOGIT_SCALE, MAP_MAX, SIGMA_CELLS, WINDOW_RADIUS, decode, encode
+from zoo.heatmaps import LOGIT_SCALE, MAP_MAX, SIGMA_CELLS, WINDOW_RADIUS, decode, decode_stored, encode
 
 ROUND_TRIP_CELLS = 0.03
 BORDER_CELLS = 3  # nearer to the border the decoder's window is cut
@@ -196,3 +196,13 @@ def test_the_loss_is_least_for_the_codecs_own_maps_and_blind_to_points_without_w
     assert float(loss(blind, spoilt)) == pytest.approx(float(loss(np.delete(targets, 4, 1), np.delete(true, 4, 3))), rel=1e-5)
     unseen = targets * [1, 1, 0]
     assert float(loss(unseen.astype(np.float32), true)) == 0
+
+
+@pytest.mark.parametrize(("scale", "zero_point"), [(6 / 255, -128), (0.02, -100)])
+def test_stored_maps_decode_as_their_real_values(scale, zero_point):
+    grid_points = np.random.default_rng(0).uniform(0.2, 31.8, (106, 2))
+    stored = np.clip(np.round(encode(grid_points, 32) / scale) + zero_point, -128, 127).astype(np.int8)
+    points, scores = decode((stored.astype(np.float32) - np.float32(zero_point)) * np.float32(scale))
+    found, found_scores = decode_stored(stored, scale, zero_point)
+    np.testing.assert_allclose(found, points, atol=1e-5)
+    np.testing.assert_allclose(found_scores, scores, atol=1e-5)

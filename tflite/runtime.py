@@ -18,6 +18,7 @@ import numpy as np
 from tflite.inspection import Delegation, TensorInfo, delegation, endpoints
 from tflite.metadata import read
 from zoo.errors import ZooError, unknown
+from zoo.heatmaps import decode, decode_stored
 from zoo.terminal import without_stderr
 
 RUNTIMES = ("ai-edge-litert", "tflite-runtime")
@@ -80,6 +81,18 @@ class Model:
         if not self.output.scale:
             return maps
         return (maps.astype(np.float32) - np.float32(self.output.zero_point)) * np.float32(self.output.scale)
+
+    def forward_points(self, crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns crop points (points, 2) and scores (points,): what decoding `forward`'s maps gives, but quicker from an int8 file."""
+        if self.decodes:
+            points, scores = self._run(crop)
+            return points, scores
+        maps = self.forward_stored(crop)
+        if self.output.scale:
+            points, scores = decode_stored(maps, self.output.scale, self.output.zero_point)
+        else:
+            points, scores = decode(maps)
+        return points * (self.input_size / self.grid), scores
 
     def forward_stored(self, crop: np.ndarray) -> np.ndarray:
         """Returns a file's maps as it stores them: int8 (grid, grid, points) from an int8 file, float32 from the others."""

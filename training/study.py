@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 from pathlib import Path
+from types import ModuleType
 
 from training.configuration import Configuration
 from training.evaluation.faces import ALIGNMENTS, measurable, samples
@@ -17,23 +18,42 @@ from zoo import terminal
 from zoo.errors import ZooError
 from zoo.variants import TAGS, get
 
-# Minutes of training unless --budget says otherwise.
-STUDIES = {"heads": 10.0, "sensitivity": 0.0, "tricks": 10.0}
+# Minutes of training unless --budget says otherwise, for the studies that train arms.
+TRAINING_STUDIES = {"heads": 10.0, "sensitivity": 0.0, "tricks": 10.0}
+STUDIES = {
+    "heads": "what deconvolution, pixel shuffle and their mixture cost and reach",
+    "sensitivity": "to rotation, displacement and scale of the alignment",
+    "tricks": "what is lost by leaving out one at a time",
+    "recognition": "whether better landmarks make better face recognition",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the verb's arguments."""
+    """Declares the verb's arguments: each study has its own."""
+    studies = parser.add_subparsers(dest="study", required=True, metavar="STUDY")
+    for name, meaning in STUDIES.items():
+        sub = studies.add_parser(name, help=meaning, description=f"{meaning[0].upper()}{meaning[1:]}.")
+        if name in TRAINING_STUDIES:
+            _add_training_arguments(sub)
+        else:
+            _module(name).add_arguments(sub)
+        sub.add_argument("--out", metavar="FOLDER", help="where to write (default: training/studies/NAME)")
+        sub.add_argument("--json", action="store_true", help="print the finding and the tables for programs")
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"training.studies.{name}")
+
+
+def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
     default = Configuration("")
-    parser.add_argument("study", choices=STUDIES, help="; ".join((
-        "heads: what deconvolution, pixel shuffle and their mixture cost and reach", "sensitivity: to rotation, displacement and scale of "
-        "the alignment", "tricks: what is lost by leaving out one at a time")))  # fmt: skip
     parser.add_argument("--source", default="synthetic", metavar="SET",
                         help="measure on 'synthetic' (the default), a labels file, or a folder with images/ and landmarks.npz")  # fmt: skip
     parser.add_argument("--held-out", action="store_true", help="measure only on people that the arms never saw")
     parser.add_argument("--align", choices=ALIGNMENTS, default="noisy", help="whence the five points come (heads, tricks)")
     parser.add_argument("--weights", action="append", metavar="NAME|RUN|FILE|TAG",
                         help="measure these; for heads a tag (open, research) stands for the published three; repeatable")  # fmt: skip
-    defaults = ", ".join(f"{name} {minutes:g}" for name, minutes in STUDIES.items())
+    defaults = ", ".join(f"{name} {minutes:g}" for name, minutes in TRAINING_STUDIES.items())
     parser.add_argument(
         "--budget", type=float, metavar="MINUTES", help=f"of training, all arms together (default: {defaults}; with --weights 0)"
     )
@@ -53,14 +73,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--latency", metavar="FILE", help="heads: JSON of `python -m tflite benchmark ... --json` (default: the cards' times)"
     )
     parser.add_argument("--unadapted", metavar="FOLDER", help="tricks: the same labels files before an adapter bent them")
-    parser.add_argument("--out", metavar="FOLDER", help="where to write (default: training/studies/NAME)")
-    parser.add_argument("--json", action="store_true", help="print the finding and the tables for programs")
 
 
 def main(args: argparse.Namespace) -> int:
     """Runs a study, prints its tables and its finding, and says where the rest is."""
-    options = read_options(args)
-    found = importlib.import_module(f"training.studies.{args.study}").run(options)
+    given = read_options(args) if args.study in TRAINING_STUDIES else args
+    found = _module(args.study).run(given)
     written = outcome.write(found, Path(args.out) if args.out else outcome.STUDIES / args.study)
     if not args.out:
         outcome.write_readme()
@@ -85,7 +103,7 @@ def read_options(args: argparse.Namespace) -> Options:
         raise ZooError(f"--steps must be at least 1, received {args.steps}")
     sources = parse_sources(args.train)
     check_tag(sources, args.tag)
-    budget = args.budget if args.budget is not None else 0.0 if args.weights else STUDIES[args.study]
+    budget = args.budget if args.budget is not None else 0.0 if args.weights else TRAINING_STUDIES[args.study]
     trains, trained_on = bool(args.steps or budget), {name for name, _ in sources}
     if trains and args.source in trained_on - {"synthetic"} and not args.held_out:
         raise ZooError(f"source {args.source!r} is trained on: measure on another one, or on its people kept from training (--held-out)")

@@ -51,12 +51,20 @@ class Alignment:
           ZooError: the points are not (5, 2) or (4, 2), not finite, lie all on one spot, or not at all like a face.
         """
         four = four_points(five)
-        target = template * size
-        source_mean, target_mean = four.mean(0), target.mean(0)
-        source, target = four - source_mean, target - target_mean
-        # Umeyama's least squares in the plane: points as complex numbers, the factor is <source, target> / <source, source>.
+        return Alignment.from_pairs(four, template * size, size)
+
+    @staticmethod
+    def from_pairs(image_points: np.ndarray, crop_points: np.ndarray, size: int) -> Alignment:
+        """Returns the least-squares similarity that lays image points (N, 2) on crop points (N, 2): Umeyama 1991, in the plane.
+
+        Raises:
+          ZooError: the points do not lie alike, turned and scaled as one may.
+        """
+        source_mean, target_mean = image_points.mean(0), crop_points.mean(0)
+        source, target = image_points - source_mean, crop_points - target_mean
+        # Points as complex numbers: the factor is <source, target> / <source, source>.
         z, w = source @ [1, 1j], target @ [1, 1j]
-        if abs(np.vdot(z, w)) < _MIN_LIKENESS * np.linalg.norm(z) * np.linalg.norm(w):
+        if not abs(np.vdot(z, w)) >= _MIN_LIKENESS * np.linalg.norm(z) * np.linalg.norm(w) > 0:
             raise ZooError("the five points do not lie like a face: the left eye, as seen in the picture, comes first, then the right eye")
         factor = np.vdot(z, w) / np.vdot(z, z).real
         linear = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from zoo.errors import ZooError, unknown
 from zoo.heatmaps import decode
 from zoo.images import as_rgb
 from zoo.variants import VARIANTS, get, split_tag
+
+if TYPE_CHECKING:
+    from zoo.detector import Face
 
 PRECISIONS = ("int8", "float32")
 
@@ -51,6 +55,7 @@ class Landmarker:
         size: int,
         name: str = "",
         templates: tuple[np.ndarray, np.ndarray] = (LABEL_TEMPLATE, DETECTOR_TEMPLATE),
+        forward_points: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None,
     ):
         """Makes a landmarker of any network.
 
@@ -62,6 +67,7 @@ class Landmarker:
           templates: (4, 2) shares of the side that five given points are laid on, and those of MediaPipe's detector.
         """
         self.forward, self.size, self.name = forward, size, name
+        self.forward_points = forward_points or self._decoded
         self.label_template, self.detector_template = templates
 
     def __call__(self, image: np.ndarray, five: np.ndarray) -> Prediction:
@@ -92,20 +98,30 @@ class Landmarker:
         for face in detect_faces(image, range, min_score):
             # A face that lies mostly outside the picture is no reason to lose the others.
             with contextlib.suppress(ZooError):
-                found.append(self._find(image, face.points, self.detector_template, face.box))
+                found.append(self.at(image, face))
         return found
+
+    def at(self, image: np.ndarray, face: Face) -> Prediction:
+        """Returns the landmarks of a face that `zoo.detector.detect_faces` found, aligned by the detector's own template.
+
+        Raises:
+          ZooError: the face lies mostly outside the picture.
+        """
+        return self._find(as_rgb(image), face.points, self.detector_template, face.box)
 
     def _find(self, image: np.ndarray, five: np.ndarray, template: np.ndarray, box: tuple | None) -> Prediction:
         alignment = Alignment.from_five(five, self.size, template)
         five = np.asarray(five, np.float64)
         check_inside(five, image.shape)
-        found = self.forward(alignment.crop(image))
-        if isinstance(found, tuple):
-            crop_points, scores = found
-        else:
-            grid_points, scores = decode(found)
-            crop_points = grid_points * (self.size / found.shape[1])
+        crop_points, scores = self.forward_points(alignment.crop(image))
         return Prediction(alignment.to_image(crop_points), scores, five, box)
+
+    def _decoded(self, crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = self.forward(crop)
+        if isinstance(found, tuple):
+            return found
+        grid_points, scores = decode(found)
+        return grid_points * (self.size / found.shape[1]), scores
 
 
 def names(weights: bool = False) -> list[str]:
@@ -151,5 +167,5 @@ def load(
                 f"{path} carries no metadata and lies beside no card.json or config.json: "
                 "how to crop and what the points are is not known; export it anew (python -m tflite export RUN)"
             )
-        return Landmarker(model.forward, model.input_size, str(name))
-    return Landmarker(model.forward, model.input_size, str(name), model.description.templates)
+        return Landmarker(model.forward, model.input_size, str(name), forward_points=model.forward_points)
+    return Landmarker(model.forward, model.input_size, str(name), model.description.templates, model.forward_points)

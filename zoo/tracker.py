@@ -1,0 +1,210 @@
+"""Faces followed through a video: found once, then aligned by their own points of the frame before.
+
+The network's own points are better anchors than the detector's: they move by hundredths of the eye distance between two frames where
+the detector's move by several, and they cost nothing. The detector is asked again when a face is lost, and now and then for new ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from zoo.detector import Face, detect_faces
+from zoo.errors import ZooError
+from zoo.images import as_rgb
+from zoo.landmarker import Landmarker, Prediction
+from zoo.one_euro import OneEuroFilter, Smoothing
+from zoo.schemes import SCHEMES
+
+# Of the published files, on photographs in the wild: mean scores of faces lie above this in 99 of 100 cases, those of background below it.
+MIN_SCORE = 0.95
+# What the detector vouches for needs less: a face of which the network is unsure is then found anew by the detector in every frame.
+FOUND_SCORE = 0.85
+SEARCH_EVERY = 15  # frames; a new face is seen after half a second at most
+LOST_S = 1.0  # within this time a face that comes back in its place keeps its identity
+# Between two frames the eye distance changes by less than this factor, or it is another face.
+_MOST_GROWTH = 1.6
+# In eye distances: nearer, two identities are on one face; a face found this near to a lost one's place is that one.
+_ONE_FACE, _SAME_PLACE = 0.6, 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class TrackedFace:
+    """One face of a frame.
+
+    Attributes:
+      identity: stays with a face as long as it is tracked, and is never given to another.
+      prediction: its points as given out, smoothed where smoothing is on; scores; the points that aligned it; the detector's box, or None.
+      raw_points: (106, 2) float64 image points before smoothing.
+      found_by: "detector" or "tracking": where this frame's alignment came from.
+    """
+
+    identity: int
+    prediction: Prediction
+    raw_points: np.ndarray
+    found_by: str
+
+
+@dataclass(eq=False)
+class _Track:
+    identity: int
+    points: np.ndarray
+    eyes_px: float
+    seen_s: float
+    filter: OneEuroFilter | None = field(repr=False)
+
+    @property
+    def centre(self) -> np.ndarray:
+        return self.points.mean(0)
+
+
+class Tracker:
+    """Follows the faces of one video; not to be shared between videos or threads."""
+
+    def __init__(
+        self,
+        find: Landmarker,
+        *,
+        max_faces: int = 4,
+        smoothing: Smoothing | None = Smoothing(),  # noqa: B008 - it is frozen
+        tracking: bool = True,
+        min_score: float = MIN_SCORE,
+        search_every: int = SEARCH_EVERY,
+        detector_range: str = "both",
+    ):
+        """Makes a tracker.
+
+        Args:
+          find: the landmarker, which may be shared.
+          max_faces: how many are followed; the largest first.
+          smoothing: of the points given out; None leaves them as they are. Faces are tracked by unsmoothed points, so that what the filter
+            holds back never moves a crop away from its face.
+          tracking: False aligns every frame by the detector, to compare with.
+          min_score: mean score below which a face is no longer followed by its own points, but sought by the detector.
+          search_every: frames between looks for new faces while there are fewer than `max_faces`; without any every frame is searched.
+          detector_range: see `zoo.detector.detect_faces`.
+
+        Raises:
+          ZooError: a number is not possible.
+        """
+        for name, value, least in (("max_faces", max_faces, 1), ("search_every", search_every, 1)):
+            if value < least:
+                raise ZooError(f"{name} must be at least {least}, received {value}")
+        if not 0 <= min_score <= 1:
+            raise ZooError(f"min_score must lie in 0..1, received {min_score:g}")
+        self.find, self.max_faces, self.smoothing, self.tracking = find, max_faces, smoothing, tracking
+        self.min_score, self.search_every, self.detector_range = min_score, search_every, detector_range
+        self._next_identity = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets all faces, as at a cut; identities are not given again."""
+        self._tracks: list[_Track] = []
+        self._lost: list[_Track] = []
+        self._time_s = -np.inf
+        self._frames_until_search = 0
+
+    def __call__(self, frame: np.ndarray, time_s: float) -> list[TrackedFace]:
+        """Returns the faces of the next frame, by identity.
+
+        Args:
+          frame: (H, W, 3) uint8 RGB.
+          time_s: of the frame, later than that of the last one.
+
+        Raises:
+          ZooError: the frame is no picture, or the time does not rise.
+        """
+        if not time_s > self._time_s:
+            raise ZooError(f"the time of a frame must be later than the last one's, received {time_s:g} s after {self._time_s:g} s")
+        frame = as_rgb(frame)
+        self._time_s = time_s
+        known, found, lost = self._tracks, [], []
+        if self.tracking:
+            for track in known:
+                prediction = self._follow(frame, track)
+                (lost if prediction is None else found).append((track, prediction, "tracking"))
+            found, doubled = _one_each(found)
+            lost += doubled
+        else:
+            lost = [(track, None, "") for track in known]
+        self._lost = [track for track in self._lost if time_s - track.seen_s <= LOST_S] + [track for track, *_ in lost]
+        if self._must_search(len(found), bool(lost)):
+            found += self._search(frame, found)
+            self._frames_until_search = self.search_every
+        self._frames_until_search -= 1
+        self._tracks = [track for track, *_ in found]
+        return sorted((self._seen(*one) for one in found), key=lambda face: face.identity)
+
+    def _must_search(self, found: int, lost: bool) -> bool:
+        if found >= self.max_faces:
+            return False
+        return not self.tracking or lost or not found or self._frames_until_search <= 0
+
+    def _follow(self, frame: np.ndarray, track: _Track) -> Prediction | None:
+        """Returns a track's face in the next frame, or None where it is not there any more."""
+        try:
+            prediction = self.find(frame, SCHEMES["106"].five_points(track.points))
+        except ZooError:  # its points left the picture
+            return None
+        growth = _eyes_px(prediction.points) / max(track.eyes_px, 1e-9)
+        moved = np.linalg.norm(prediction.points.mean(0) - track.centre)
+        plausible = 1 / _MOST_GROWTH < growth < _MOST_GROWTH and moved < _SAME_PLACE * track.eyes_px
+        return prediction if plausible and prediction.score >= self.min_score else None
+
+    def _search(self, frame: np.ndarray, found: list) -> list:
+        """Returns what the detector finds beside the faces that are followed already, each with its old identity or a new one."""
+        taken, added = [track_prediction[1].points for track_prediction in found], []
+        for face in detect_faces(frame, self.detector_range, tiles=False):
+            if len(found) + len(added) == self.max_faces:
+                break
+            prediction = self._first_look(frame, face)
+            if prediction is None or any(_apart(prediction.points, points) < _ONE_FACE for points in taken):
+                continue
+            taken.append(prediction.points)
+            added.append((self._identified(prediction), prediction, "detector"))
+        return added
+
+    def _first_look(self, frame: np.ndarray, face: Face) -> Prediction | None:
+        try:
+            prediction = self.find.at(frame, face)
+        except ZooError:
+            return None
+        return prediction if prediction.score >= min(self.min_score, FOUND_SCORE) else None
+
+    def _identified(self, prediction: Prediction) -> _Track:
+        """Returns the lost track in whose place a face is, or a new one."""
+        centre = prediction.points.mean(0)
+        near = [track for track in self._lost if np.linalg.norm(track.centre - centre) < _SAME_PLACE * track.eyes_px]
+        if near:
+            track = min(near, key=lambda track: np.linalg.norm(track.centre - centre))
+            self._lost.remove(track)
+            return track
+        self._next_identity += 1
+        smooth = OneEuroFilter(self.smoothing) if self.smoothing else None
+        return _Track(self._next_identity - 1, prediction.points, _eyes_px(prediction.points), self._time_s, smooth)
+
+    def _seen(self, track: _Track, prediction: Prediction, found_by: str) -> TrackedFace:
+        raw = prediction.points
+        track.points, track.eyes_px, track.seen_s = raw, _eyes_px(raw), self._time_s
+        given = raw if track.filter is None else track.filter(raw, self._time_s, track.eyes_px)
+        return TrackedFace(track.identity, Prediction(given, prediction.scores, prediction.five, prediction.box), raw, found_by)
+
+
+def _one_each(found: list) -> tuple[list, list]:
+    """Returns the tracks that are on a face of their own, and those that slid onto another's: of two the older one stays."""
+    kept, doubled = [], []
+    for one in sorted(found, key=lambda one: one[0].identity):
+        on_another = any(_apart(one[1].points, other[1].points) < _ONE_FACE for other in kept)
+        (doubled if on_another else kept).append(one)
+    return kept, doubled
+
+
+def _apart(points: np.ndarray, others: np.ndarray) -> float:
+    """Returns the distance of two faces' centres in the larger eye distance."""
+    return float(np.linalg.norm(points.mean(0) - others.mean(0)) / max(_eyes_px(points), _eyes_px(others), 1e-9))
+
+
+def _eyes_px(points: np.ndarray) -> float:
+    a, b = SCHEMES["106"].outer_eyes
+    return float(np.linalg.norm(points[a] - points[b]))
