@@ -52,6 +52,7 @@ class _Track:
     points: np.ndarray
     eyes_px: float
     seen_s: float
+    velocity: np.ndarray  # of the five points, in pixels a second
     filter: OneEuroFilter | None = field(repr=False)
 
     @property
@@ -144,7 +145,9 @@ class Tracker:
     def _follow(self, frame: np.ndarray, track: _Track) -> Prediction | None:
         """Returns a track's face in the next frame, or None where it is not there any more."""
         try:
-            prediction = self.find(frame, SCHEMES["106"].five_points(track.points))
+            # Where the points will be, not where they were: else a moving face lies off the middle of its crop, and its points drag behind.
+            expected = _five(track.points) + track.velocity * (self._time_s - track.seen_s)
+            prediction = self.find(frame, expected)
         except ZooError:  # its points left the picture
             return None
         growth = _eyes_px(prediction.points) / max(track.eyes_px, 1e-9)
@@ -182,10 +185,12 @@ class Tracker:
             return track
         self._next_identity += 1
         smooth = OneEuroFilter(self.smoothing) if self.smoothing else None
-        return _Track(self._next_identity - 1, prediction.points, _eyes_px(prediction.points), self._time_s, smooth)
+        return _Track(self._next_identity - 1, prediction.points, _eyes_px(prediction.points), self._time_s, np.zeros((5, 2)), smooth)
 
     def _seen(self, track: _Track, prediction: Prediction, found_by: str) -> TrackedFace:
-        raw = prediction.points
+        raw, since_s = prediction.points, self._time_s - track.seen_s
+        followed = found_by == "tracking" and since_s > 0
+        track.velocity = (_five(raw) - _five(track.points)) / since_s if followed else np.zeros((5, 2))
         track.points, track.eyes_px, track.seen_s = raw, _eyes_px(raw), self._time_s
         given = raw if track.filter is None else track.filter(raw, self._time_s, track.eyes_px)
         return TrackedFace(track.identity, Prediction(given, prediction.scores, prediction.five, prediction.box), raw, found_by)
@@ -203,6 +208,10 @@ def _one_each(found: list) -> tuple[list, list]:
 def _apart(points: np.ndarray, others: np.ndarray) -> float:
     """Returns the distance of two faces' centres in the larger eye distance."""
     return float(np.linalg.norm(points.mean(0) - others.mean(0)) / max(_eyes_px(points), _eyes_px(others), 1e-9))
+
+
+def _five(points: np.ndarray) -> np.ndarray:
+    return SCHEMES["106"].five_points(points)
 
 
 def _eyes_px(points: np.ndarray) -> float:
