@@ -94,7 +94,13 @@ def test_pictures_are_warped_in_one_place_only():
 def test_pickles_are_never_read_and_code_is_never_evaluated():
     for file, tree in TREES.items():
         names = {name.partition(".")[0] for name, _ in imports(tree)}
-        assert not names & {"pickle", "dill", "joblib", "shelve"}, file
+        # The recognition benchmarks' .bin files are pickles: they are read by an unpickler that knows plain values alone (test_pairs.py).
+        allowed = {"pickle"} if file == "training/studies/pairs.py" else set()
+        assert not names & {"pickle", "dill", "joblib", "shelve"} - allowed, file
+        if allowed:
+            calls = {node.func.attr for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)}
+            loaders = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and getattr(n.value, "id", "") == "pickle"}
+            assert loaders == {"Unpickler", "UnpicklingError"} and "find_class" in calls
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 assert getattr(node.func, "id", "") not in ("eval", "exec"), f"{file} line {node.lineno}"

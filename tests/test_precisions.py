@@ -11,8 +11,7 @@ import pytest
 from tflite import precisions
 from tflite.__main__ import main
 from tflite.graph import read_graph
-from tflite.precisions import AFTER, AWARE, FLOAT, Measured
-from tflite.quantized import representative_crops
+from tflite.precisions import AFTER, AWARE, FLOAT, Measured, representative_crops
 from tflite.runtime import open_model
 from training.evaluation.faces import drawn_face
 from training.evaluation.measure import Evaluation

@@ -134,14 +134,8 @@ def float_file(spec: VariantSpec, arrays: dict[str, np.ndarray], precision: str 
       precision: "float32", or "float16" to store the weights in half the bytes.
     """
     import tensorflow as tf
-    import tf_keras
 
-    from zoo.nets import build, from_arrays
-
-    tf_keras.backend.clear_session()
-    model = build(spec, tf_keras, batch_size=1)
-    from_arrays(model, arrays)
-    converter = _converter(model, spec)
+    converter = _converter(_network(spec, arrays), spec)
     if precision == "float16":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
@@ -173,6 +167,52 @@ def int8_content(quantized: Any, spec: VariantSpec) -> bytes:
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.inference_input_type = converter.inference_output_type = tf.int8
     return without_denormals(converter.convert())
+
+
+def dynamic_range_file(spec: VariantSpec, arrays: dict[str, np.ndarray]) -> bytes:
+    """Returns a file with int8 weights whose activations stay float, or are quantised afresh at every call: the converter's default.
+
+    Args:
+      spec: a row of the registry.
+      arrays: the float network's weights, keyed `layer/variable`.
+    """
+    import tensorflow as tf
+
+    converter = _converter(_network(spec, arrays), spec)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    return without_denormals(converter.convert())
+
+
+def post_training_file(spec: VariantSpec, arrays: dict[str, np.ndarray], crops: np.ndarray) -> bytes:
+    """Returns an int8 file quantised after training: kernels by channel, activations by the ranges that some crops span.
+
+    Args:
+      spec: a row of the registry.
+      arrays: the float network's weights, keyed `layer/variable`.
+      crops: (N, size, size, 3) uint8, the representative set.
+    """
+    import tensorflow as tf
+
+    # One black and one white pixel pin the input's range, so that a stored value is pixel - 128 as in every int8 file here.
+    pinned = crops.copy()
+    pinned[0, 0, 0], pinned[0, 0, 1] = 0, 255
+    converter = _converter(_network(spec, arrays, scale_input=False), spec)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([crop[None].astype(np.float32) / 128 - 1] for crop in pinned)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    return without_denormals(converter.convert())
+
+
+def _network(spec: VariantSpec, arrays: dict[str, np.ndarray], scale_input: bool = True) -> Any:
+    import tf_keras
+
+    from zoo.nets import build, from_arrays
+
+    tf_keras.backend.clear_session()
+    model = build(spec, tf_keras, batch_size=1, scale_input=scale_input)
+    from_arrays(model, arrays)
+    return model
 
 
 def _converter(model: Any, spec: VariantSpec) -> Any:

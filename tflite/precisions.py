@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from tflite import benchmark as benchmarks
-from tflite import export, quantized
+from tflite import export
 from tflite.metadata import Weights
 from training.evaluation import plots
-from training.evaluation.faces import ALIGNMENTS, Face, measurable, samples, title
+from training.evaluation.faces import ALIGNMENTS, Face, measurable, picture, samples, title, with_noise
 from training.evaluation.measure import Evaluation, evaluate
 from zoo import cards, terminal
+from zoo.alignment import Alignment
 from zoo.errors import ZooError, unknown
 from zoo.files import write_whole
 from zoo.landmarker import load
@@ -70,8 +71,6 @@ def main(args: argparse.Namespace) -> int:
     if args.page and not args.page.endswith(".md"):
         raise ZooError(f"--page must end in .md, received {args.page!r}")
     faces, calibration = measurable(samples(args.source)), measurable(samples(args.calibrate))
-    with terminal.without_stderr():
-        import tensorflow  # noqa: F401 - its first import writes a dozen lines
     found = {name: measure(name, faces, args.source, calibration, args.align, args.rounds) for name in names}
     said = findings(found)
     if args.page:
@@ -133,17 +132,25 @@ def make_files(name: str, folder: Path, calibration: Sequence[Face]) -> dict[str
 
     card, published = cards.read_card(name), cards.weights_folder(name)
     spec, arrays = get(card["variant"]), read_arrays(published / "float.npz")
-    crops = quantized.representative_crops(calibration, spec.size, REPRESENTATIVE)
+    crops = representative_crops(calibration, spec.size, REPRESENTATIVE)
     weights = Weights(card["name"], card["tag"], card["date"], card["data"])
     made = {
         FLOAT: (published / "float32.tflite").read_bytes(),
         "float16": export.float_file(spec, arrays, "float16"),
-        "dynamic range": quantized.dynamic_range_file(spec, arrays),
-        AFTER: quantized.post_training_file(spec, arrays, crops),
+        "dynamic range": export.dynamic_range_file(spec, arrays),
+        AFTER: export.post_training_file(spec, arrays, crops),
         AWARE: (published / "int8.tflite").read_bytes(),
     }
     contents = {key: content if key in (FLOAT, AWARE) else export.described(content, spec, weights) for key, content in made.items()}
     return {key: write_whole(folder / f"{_stem(key)}.tflite", content) for key, content in contents.items()}
+
+
+def representative_crops(faces: Sequence[Face], size: int, count: int, seed: int = 0) -> np.ndarray:
+    """Returns crops (N, size, size, 3) uint8 of up to `count` faces, aligned as a detector would."""
+    rng = np.random.default_rng(seed)
+    faces = measurable(faces)
+    chosen = rng.permutation(len(faces))[:count]
+    return np.stack([Alignment.from_five(with_noise(faces[i][0].five, rng), size).crop(picture(faces[i])) for i in chosen])
 
 
 def rows(found: Sequence[Measured]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo import cards, predict
+from zoo import cards, predict, video
 from zoo.costs import count
 from zoo.detector import RANGES
 from zoo.landmarker import PRECISIONS
@@ -45,15 +45,9 @@ def _parser() -> argparse.ArgumentParser:
         as_json=False,
     )
     verb.add_argument("images", nargs="*", metavar="IMAGE", help="picture files and folders")
-    verb.add_argument(
-        "--variant", default=DEFAULT_VARIANT, metavar="NAME", help="variant, variant.tag or a .tflite file (default: %(default)s)"
-    )
-    verb.add_argument("--precision", choices=PRECISIONS, default="int8", help="of published weights (default: %(default)s)")
-    verb.add_argument("--scheme", choices=list(SCHEMES), default="106", help="number of points (default: %(default)s)")
+    _add_network(verb)
     verb.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="folder for the overlays (default: %(default)s)")
     verb.add_argument("--no-overlays", action="store_true", help="write no overlays")
-    verb.add_argument("--threads", type=_positive, default=1, metavar="N", help="of the interpreter (default: %(default)s)")
-    verb.add_argument("--range", choices=RANGES, default="both", help="of the face detector (default: %(default)s, which misses fewest)")
     verb.add_argument(
         "--min-score", type=_share, default=0.5, metavar="S", help="faces the detector is less sure of are left out (default: %(default)s)"
     )
@@ -61,8 +55,26 @@ def _parser() -> argparse.ArgumentParser:
     form.add_argument("--json", action="store_true", help="print boxes, points and scores as JSON")
     form.add_argument("--csv", action="store_true", help="print boxes, points and scores as CSV, a row per point")
 
+    text = "faces followed through a video file or before a camera"
+    verb = _add(
+        verbs, "video", video.main, text, epilog=f"Coordinates are {predict.CONVENTION}. Ctrl-C leaves a playable video.", as_json=False
+    )
+    video.add_arguments(verb)
+    _add_network(verb)
+
     _add(verbs, "table", _table, "all published weights: accuracy, size and speed")
     return parser
+
+
+def _add_network(verb: argparse.ArgumentParser) -> None:
+    """Declares what every verb that runs a network has."""
+    verb.add_argument(
+        "--variant", default=DEFAULT_VARIANT, metavar="NAME", help="variant, variant.tag or a .tflite file (default: %(default)s)"
+    )
+    verb.add_argument("--precision", choices=PRECISIONS, default="int8", help="of published weights (default: %(default)s)")
+    verb.add_argument("--scheme", choices=list(SCHEMES), default="106", help="number of points (default: %(default)s)")
+    verb.add_argument("--threads", type=_positive, default=1, metavar="N", help="of the interpreter (default: %(default)s)")
+    verb.add_argument("--range", choices=RANGES, default="both", help="of the face detector (default: %(default)s, which misses fewest)")
 
 
 def _add(verbs: Any, name: str, function: Any, text: str, epilog: str | None = None, as_json: bool = True) -> argparse.ArgumentParser:
