@@ -23,7 +23,7 @@ import numpy as np
 from tflite import runtime as runtimes
 from zoo import terminal
 from zoo.errors import ZooError, unknown
-from zoo.memory import peak_mb
+from zoo.machine import cpu_model, peak_mb
 
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ROOT / "zoo" / "weights"
@@ -128,7 +128,7 @@ def caption() -> str:
     for package in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions.append(f"{package} {metadata.version(package)}")
-    return f"{_cpu_model()}, {len(_usable_cores())} of {os.cpu_count()} cores; {_system()}; {', '.join(versions)}"
+    return f"{cpu_model()}, {len(_usable_cores())} of {os.cpu_count()} cores; {_system()}; {', '.join(versions)}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -284,14 +284,6 @@ def _usable_cores() -> list[int]:
         ranked.append((seen.get(group, 0), core))
         seen[group] = seen.get(group, 0) + 1
     return [core for _, core in sorted(ranked)]
-
-
-def _cpu_model() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def _system() -> str:

@@ -24,7 +24,7 @@ from training.sources import Source, parse_source, read_all, split_name
 from zoo import terminal
 from zoo.errors import ZooError
 from zoo.images import write_image
-from zoo.memory import peak_mb
+from zoo.machine import peak_mb
 from zoo.overlay import draw_points
 from zoo.variants import get
 

@@ -21,7 +21,7 @@ from training.readers.picture import read_picture
 from training.sources import read_source
 from zoo import terminal
 from zoo.errors import ZooError
-from zoo.memory import peak_mb
+from zoo.machine import peak_mb
 from zoo.variants import get
 
 _ROUNDS, _STEPS, _FEW = 5, 8, 48

@@ -24,6 +24,7 @@ STUDIES = {
     "heads": "what deconvolution, pixel shuffle and their mixture cost and reach",
     "sensitivity": "to rotation, displacement and scale of the alignment",
     "tricks": "what is lost by leaving out one at a time",
+    "video": "how steady, how late and how fast the points are on moving pictures",
     "recognition": "whether better landmarks make better face recognition",
 }
 

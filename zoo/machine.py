@@ -1,8 +1,9 @@
-"""How much memory this process has needed."""
+"""What this machine is, and how much memory this process has needed."""
 
 from __future__ import annotations
 
 import contextlib
+import platform
 from pathlib import Path
 
 MB = 2**20
@@ -18,3 +19,12 @@ def peak_mb() -> float | None:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024 / MB
     return None
+
+
+def cpu_model() -> str:
+    """Returns the processor's name, as far as the system tells it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,70 @@
+"""How much the points of a face tremble at rest, and how far they lie off in motion, from clips whose motion is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.studies.motion import FRAMES_PER_S, Frame
+from zoo.schemes import SCHEMES
+
+WARM_UP_FRAMES = 15  # until a filter has settled
+_CORE = list(SCHEMES["106"].core12)
+
+# Takes the next frame of a clip to 106 points (106, 2) in its pixels, or None where no face is found.
+Follow = Callable[[Frame], np.ndarray | None]
+
+
+@dataclass(frozen=True)
+class Steadiness:
+    """Figures of one way to follow one face, over the twelve spots of core12, in % of the outer eye corners' distance.
+
+    Attributes:
+      resting, still: root mean square deviation of a point from its own mean place, before a camera at rest, and before one that trembles.
+      moving: mean distance, in motion, from where the point lay at rest: what this way gets wrong anyhow does not count.
+      lag_ms: the delay that explains most of that distance: least squares of it on the velocity; below 0 the points lead.
+      missed: share of frames without a face.
+    """
+
+    resting: float
+    still: float
+    moving: float
+    lag_ms: float
+    missed: float
+
+
+def measure(start: Callable[[], Follow], resting: Sequence[Frame], still: Sequence[Frame], moving: Sequence[Frame]) -> Steadiness:
+    """Returns how steady a way to follow faces is on three clips of one face; `start` begins anew for each."""
+    rest, tremble, motion = (_back_mapped(start(), clip) for clip in (resting, still, moving))
+    place = np.nanmean(rest, 0)
+    eyes = np.linalg.norm(np.subtract(*place[list(SCHEMES["106"].outer_eyes)]))
+    off = (motion - place)[:, _CORE]
+    missed = float(np.mean([np.isnan(points[:, 0, 0]).mean() for points in (rest, tremble, motion)]))
+    return Steadiness(
+        100 * _deviation(rest) / eyes, 100 * _deviation(tremble) / eyes, 100 * float(np.nanmean(np.linalg.norm(off, axis=2))) / eyes,
+        _lag_ms(place[_CORE], off, moving[WARM_UP_FRAMES:]), missed,
+    )  # fmt: skip
+
+
+def _back_mapped(follow: Follow, clip: Sequence[Frame]) -> np.ndarray:
+    """Returns the points (frames, 106, 2) as if the face had not moved, after the warm-up; NaN where no face was found."""
+    found = []
+    for frame in clip:
+        points = follow(frame)
+        found.append(np.full((106, 2), np.nan) if points is None else frame.to_reference(points))
+    return np.array(found[WARM_UP_FRAMES:])
+
+
+def _deviation(points: np.ndarray) -> float:
+    return float(np.sqrt(np.nanmean(np.nanvar(points[:, _CORE], 0))))
+
+
+def _lag_ms(place: np.ndarray, off: np.ndarray, clip: Sequence[Frame]) -> float:
+    """Returns the delay: the place (N, 2) and how far off it (frames, N, 2) were seen are of the reference frame."""
+    where = np.array([frame.motion.to_crop(place) for frame in clip])
+    apart = np.array([frame.motion.to_crop(place + some) for frame, some in zip(clip, off, strict=True)]) - where
+    velocity = np.gradient(where, 1 / FRAMES_PER_S, axis=0)
+    seen = np.isfinite(apart)
+    return float(-1e3 * (apart[seen] * velocity[seen]).sum() / max((velocity[seen] ** 2).sum(), 1e-9))
