@@ -15,10 +15,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # Streamlit puts t
 import streamlit as st
 from starlette.formparsers import MultiPartParser
 
-from demo import compare, disturb, draw, figures, intake, samples, snippets, takeaway, wording
+from demo import compare, disturb, draw, figures, intake, samples, snippets, takeaway, timeline, wording
 from demo.compare import FacePosition, ModelFile
 from demo.memory import Memory
-from demo.scene import Picture, Scene
+from demo.scene import Picture, Scene, find_scene
 from zoo.errors import ZooError
 from zoo.landmarker import Landmarker
 from zoo.schemes import SCHEMES
@@ -77,15 +77,12 @@ def choose_picture() -> Picture | None:
     if source == "Video":
         return choose_frame()
     if source == "Camera":
-        shot = st.camera_input("Take a photograph", key="camera")
-        given = [shot] if shot else []
+        given = [shot for shot in [st.camera_input("Take a photograph", key="camera")] if shot]
     else:
         limits = {"max_upload_size": intake.MAX_PICTURE_BYTES >> 20, "accept_multiple_files": True}
         given = st.file_uploader("One or several pictures", key="upload", help=wording.PICTURES_HELP, **limits)
     if not given:
-        memory().forget("picture", "reference")
-        st.info(wording.NO_PHOTOGRAPH if source == "Camera" else wording.NO_PICTURE)
-        return None
+        return nothing_yet(wording.NO_PHOTOGRAPH if source == "Camera" else wording.NO_PICTURE)
     number, count = 0, len(given)
     if count > 1:
         names = [f"{number}. {file.name}" for number, file in enumerate(given, 1)]
@@ -95,13 +92,17 @@ def choose_picture() -> Picture | None:
     return Picture(file.name, file.file_id, image)
 
 
+def nothing_yet(text: str) -> None:
+    """Says what can be given, and lets go of what was."""
+    memory().forget("picture", "reference", "clip", "timeline")
+    st.info(text)
+
+
 def choose_frame() -> Picture | None:
     """Returns one frame of the visitor's video."""
     file = st.file_uploader("A video", key="video", help=wording.VIDEO_HELP, max_upload_size=intake.MAX_VIDEO_BYTES >> 20)
     if not file:
-        memory().forget("picture", "reference")
-        st.info(wording.NO_VIDEO)
-        return None
+        return nothing_yet(wording.NO_VIDEO)
     frames = memory().keep("picture", file.file_id, lambda: intake.read_frames(file.getvalue(), f"'{file.name}'"))
     number = st.slider("Frame", 1, len(frames), 1, key="frame") if len(frames) > 1 else 1
     frame = frames[number - 1]
@@ -163,18 +164,6 @@ def mark_face(picture: Picture) -> FacePosition | None:
     return compare.face_by_hand(marks, picture.image.shape) if done else None
 
 
-def run_files(picture: Picture, positions: list[FacePosition], chosen: int, files: list[ModelFile]) -> Scene:
-    """Returns what every file finds on every face; a file that is new here is timed a little first."""
-    finders = {file: landmarker(file) for file in files}
-    young = {file: find for file, find in finders.items() if len(times_of(file)) < compare.MIN_CALLS}
-    for file, times_ms in compare.time_in_turns(young, budget_s=0.3).items():
-        times_of(file).extend(times_ms)
-    found = {file: [compare.find_points(find, picture.image, position) for position in positions] for file, find in finders.items()}
-    for file, findings in found.items():
-        times_of(file).extend(finding.forward_ms for finding in findings)
-    return Scene(picture, positions, chosen, dict(zip(files, draw.palette(len(files)), strict=True)), found)
-
-
 def columns_of(scene: Scene) -> Iterator[tuple[Any, ModelFile]]:
     """Yields a bordered place on the page for each file, three or four beside one another."""
     files = scene.files
@@ -208,10 +197,8 @@ def side_by_side(scene: Scene) -> None:
             st.html(wording.heading(file, scene.colours[file], best[file.label]))
             show(f"column {file.label}", draw.figure(view, label, picture, *drawn, boxes))
             st.html(wording.file_facts(file, scene.faces[file], times_of(file), rows[file.label], source, scene.truth))
-    if view.single_pixels:
-        st.caption(wording.SINGLE_PIXELS)
-    if scene.truth is not None:
-        st.caption(wording.DRAWN)
+    for text in [wording.SINGLE_PIXELS] * view.single_pixels + [wording.DRAWN] * (scene.truth is not None):
+        st.caption(text)
 
 
 def differences(scene: Scene) -> None:
@@ -269,18 +256,18 @@ def accuracy_and_cost(scene: Scene | None) -> None:
     st.caption(wording.FIGURES)
     st.markdown("**Cumulative error curves**")
     curves = figures.curves_of(files, cards, source, five)
-    if not curves:
+    if curves:
+        st.altair_chart(charts.error_curves(curves, [file.name for file in files]), width="stretch", key="ced")
+    else:
         st.info(wording.no_curves(source))
-        return
-    st.altair_chart(charts.error_curves(curves, [file.name for file in files]), width="stretch", key="ced")
 
 
 def best_within_budget(rows: Sequence[Mapping[str, Any]]) -> tuple[str | None, float | None, float | None]:
     """Asks for limits and says what is best within them; returns that file and the limits of time and error, for the chart."""
     st.markdown("**Best choice within a budget**")
-    max_ms = st.number_input("At most, ms", 0.1, 1000.0, None, 0.5, key="max ms", placeholder="no limit")
-    max_mb = st.number_input("At most, MB", 0.1, 100.0, None, 0.5, key="max mb", placeholder="no limit")
-    max_nme = st.number_input("NME at most, %", 0.1, 100.0, None, 0.1, key="max nme", placeholder="no limit")
+    limits = (("At most, ms", 1000.0, 0.5, "max ms"), ("At most, MB", 100.0, 0.5, "max mb"), ("NME at most, %", 100.0, 0.1, "max nme"))
+    asked = (st.number_input(label, 0.1, most, None, step, key=key, placeholder="no limit") for label, most, step, key in limits)
+    max_ms, max_mb, max_nme = asked
     budget = figures.Budget(max_ms, max_mb, max_nme, st.toggle("For commercial use", key="commercial"))
     found = figures.best_choice(rows, budget)
     (st.success if found.row else st.warning)(wording.verdict(found))
@@ -340,6 +327,25 @@ def robustness(scene: Scene) -> None:
     st.vega_lite_chart(charts.with_rule(chart, getattr(disturbance, knob.field)), width="stretch", key="drift")
 
 
+def over_time(scene: Scene) -> None:
+    """Follows the face through the visitor's video with every file: how sure each is over time, and how much its points tremble."""
+    from demo import charts
+
+    given = st.session_state.get("video") if st.session_state.source == "Video" else None
+    if not given:
+        st.info(wording.NO_TIMELINE)
+        return
+    smoothing = st.toggle("Smoothing", True, key="smoothing", help=wording.SMOOTHING_HELP)
+    with st.spinner("Following the face"):
+        clip = memory().keep("clip", given.file_id, lambda: intake.read_clip(given.getvalue(), f"'{given.name}'"))
+        finders, key = {file: landmarker(file) for file in scene.files}, (given.file_id, tuple(scene.files), smoothing, settings())
+        lines = memory().keep("timeline", key, lambda: timeline.follow(finders, clip, smoothing))
+    st.altair_chart(charts.timeline(timeline.chart_rows(lines), scene.colours), width="stretch", key="over time")
+    config = {name: st.column_config.NumberColumn(format=form) for name, form in timeline.FORMATS.items()}
+    st.dataframe(timeline.rows(lines), hide_index=True, column_config=config, placeholder="-", key="trembling")
+    st.caption(wording.TIMELINE)
+
+
 def take_away(scene: Scene) -> None:
     """Offers the model with its card, the points, the marked picture, and code for exactly that file."""
     columns = st.columns([3, 1, 1.4], vertical_alignment="bottom")
@@ -374,7 +380,7 @@ def main() -> None:
             picture = choose_picture()
         located = locate(picture, left) if picture else None
         if located and chosen:
-            scene = run_files(picture, *located, chosen)
+            scene = find_scene(picture, *located, {file: landmarker(file) for file in chosen}, times_of)
         elif not chosen:
             st.info(wording.NO_VARIANT)
     except ZooError as error:
@@ -388,11 +394,6 @@ def main() -> None:
     st.caption(wording.PRIVACY)
 
 
-VIEWS = {
-    "Side by side": side_by_side,
-    "Differences": differences,
-    "Accuracy and cost": accuracy_and_cost,
-    "Robustness": robustness,
-    "Take away": take_away,
-}
+VIEWS = {"Side by side": side_by_side, "Differences": differences, "Accuracy and cost": accuracy_and_cost, "Robustness": robustness}
+VIEWS |= {"Over time": over_time, "Take away": take_away}
 main()

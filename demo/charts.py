@@ -145,3 +145,16 @@ def _rules(x: float | None = None, y: float | None = None) -> list[alt.Chart]:
     """Returns dashed lines at the given places."""
     data = [(axis, alt.Data(values=[{"at": at}])) for axis, at in (("x", x), ("y", y)) if at is not None]
     return [alt.Chart(values).mark_rule(strokeDash=[6, 4], color=_GREY).encode(**{axis: "at:Q"}) for axis, values in data]
+
+
+def timeline(rows: Sequence[Mapping[str, Any]], colours: Mapping[ModelFile, str]) -> alt.Chart:
+    """Returns each file's score over the time of a video; rows are of `timeline.chart_rows`."""
+    scale = alt.Scale(domain=[file.label for file in colours], range=list(colours.values()))
+    low = min((row["score"] for row in rows if row["score"] is not None), default=0.0)
+    base = alt.Chart(alt.Data(values=list(rows))).mark_line(strokeWidth=1.8)
+    return base.encode(
+        x=alt.X("time s:Q", title="seconds"),
+        y=alt.Y("score:Q", title="confidence", scale=alt.Scale(domain=[min(low, 0.9), 1], nice=False)),
+        color=alt.Color("file:N", title=None, scale=scale, legend=_legend(len(colours))),
+        tooltip=[alt.Tooltip("file:N"), alt.Tooltip("time s:Q", format=".2f"), alt.Tooltip("score:Q", format=".3f")],
+    ).properties(height=_PLOT_PX // 2 + _legend_px(len(colours)), description=f"confidence of {len(colours)} files over the video")

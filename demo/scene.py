@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from demo import compare
 from demo.compare import FacePosition, Finding, ModelFile, nearest_truth
-from zoo.landmarker import Prediction
+from demo.draw import palette
+from zoo.landmarker import Landmarker, Prediction
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,3 +56,28 @@ class Scene:
     def predictions(self, file: ModelFile) -> list[Prediction]:
         """Returns all faces as `zoo.Landmarker.detect` gives them."""
         return [finding.as_prediction(position) for finding, position in zip(self.found[file], self.positions, strict=True)]
+
+
+def find_scene(
+    picture: Picture,
+    positions: list[FacePosition],
+    chosen: int,
+    finders: Mapping[ModelFile, Landmarker],
+    times_of: Callable[[ModelFile], list[float]],
+) -> Scene:
+    """Returns what every file finds on every face; a file that is new here is timed a little first.
+
+    Args:
+      picture: what is looked at.
+      positions: its faces.
+      chosen: which of them is looked at.
+      finders: the files' landmarkers.
+      times_of: gives the list of a file's times in milliseconds, which grows here.
+    """
+    young = {file: find for file, find in finders.items() if len(times_of(file)) < compare.MIN_CALLS}
+    for file, times_ms in compare.time_in_turns(young, budget_s=0.3).items():
+        times_of(file).extend(times_ms)
+    found = {file: [compare.find_points(find, picture.image, position) for position in positions] for file, find in finders.items()}
+    for file, findings in found.items():
+        times_of(file).extend(finding.forward_ms for finding in findings)
+    return Scene(picture, positions, chosen, dict(zip(finders, palette(len(finders)), strict=True)), found)

@@ -10,7 +10,7 @@ import numpy as np
 
 from demo.compare import Finding, ModelFile, drift_percent, percentiles_ms
 from demo.figures import Verdict
-from demo.intake import KEPT_FRAMES, MAX_MEGAPIXELS, MAX_PICTURE_BYTES, MAX_VIDEO_BYTES
+from demo.intake import CLIP_FRAMES, KEPT_FRAMES, MAX_MEGAPIXELS, MAX_PICTURE_BYTES, MAX_VIDEO_BYTES
 from zoo.errors import ZooError
 
 SUBTITLE = "The same face through every published variant: what each one gives, and what it costs on this machine."
@@ -32,6 +32,13 @@ PICTURES_HELP = (
 VIDEO_HELP = f"Up to {MAX_VIDEO_BYTES >> 20} MB of MP4, MOV, WebM, MKV or AVI, decoded in memory."
 NO_PICTURE = "**No picture yet.** Put one or several pictures of faces into the box above, or choose a sample."
 NO_PHOTOGRAPH = "**No photograph yet.** Allow the camera and take one above, or choose a sample."
+NO_TIMELINE = "This view opens with a video: choose 'Video' above and put one in."
+SMOOTHING_HELP = "The One-Euro filter that `python -m zoo video` uses as well."
+TIMELINE = (
+    f"The first {CLIP_FRAMES} frames; the face is found once and then followed by its own points. Confidence: the mean of the points' "
+    "scores; a gap is where no face was found. Trembling: the noise that second differences of the points tell of, in % of the eye "
+    "distance; smooth motion hardly counts."
+)
 NO_VIDEO = f"**No video yet.** Put one into the box above; up to {KEPT_FRAMES} frames of it can then be looked through."
 SCHEMES_HELP = "106 of JD-landmark, 98 of WFLW, or 68 of 300-W (approximate)"
 KERNELS_HELP = "Off leaves every operator to the interpreter's own kernels"

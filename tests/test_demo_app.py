@@ -23,7 +23,7 @@ from demo import compare, intake, samples
 
 ROOT = Path(__file__).parent.parent
 APP = str(ROOT / "demo" / "app.py")
-VIEWS = ("Side by side", "Differences", "Accuracy and cost", "Robustness", "Take away")
+VIEWS = ("Side by side", "Differences", "Accuracy and cost", "Robustness", "Over time", "Take away")
 FILES = compare.model_files()
 INT8 = [file.label for file in FILES if file.precision == "int8"]
 # A run of the page for one face and three int8 files, on a machine that does nothing else: processor time, which others' load hardly
@@ -219,6 +219,28 @@ def test_a_video_is_looked_through(page, tmp_path):
     page.slider(key="frame").set_value(6)
     again(page)
     assert "No face was found" in page.warning[0].value
+
+
+def test_a_face_is_followed_through_a_video(page, tmp_path):
+    path, face = tmp_path / "film.mp4", samples.draw_sample("Smile").image
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 15, (512, 512))
+    for index in range(12):
+        writer.write(np.roll(face, 3 * index, 1)[..., ::-1])
+    writer.release()
+    at(page, "Over time")
+    assert "opens with a video" in page.info[0].value
+    choose(page, "source", "Video")
+    page.file_uploader(key="video").set_value(("film.mp4", path.read_bytes(), "video/mp4"))
+    again(page)
+    fine(page)
+    table = page.dataframe[0].value
+    assert sorted(table["file"]) == sorted(page.multiselect(key="files").value) and (table["found %"] == 100).all()
+    assert ((table["trembling %"] > 0) & (table["trembling %"] < 3)).all() and (table["by the detector"] == 1).all()
+    smooth = dict(zip(table["file"], table["trembling %"], strict=True))
+    page.toggle(key="smoothing").set_value(False)
+    again(page)
+    raw = dict(zip(page.dataframe[0].value["file"], page.dataframe[0].value["trembling %"], strict=True))
+    assert raw != smooth
 
 
 def test_differences_are_magnified(page):
