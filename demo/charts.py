@@ -154,7 +154,7 @@ def timeline(rows: Sequence[Mapping[str, Any]], colours: Mapping[ModelFile, str]
     base = alt.Chart(alt.Data(values=list(rows))).mark_line(strokeWidth=1.8)
     return base.encode(
         x=alt.X("time s:Q", title="seconds"),
-        y=alt.Y("score:Q", title="confidence", scale=alt.Scale(domain=[min(low, 0.9), 1], nice=False)),
+        y=alt.Y("score:Q", title="confidence", scale=alt.Scale(domain=[min(low - 0.01, 0.96), 1], nice=False)),
         color=alt.Color("file:N", title=None, scale=scale, legend=_legend(len(colours))),
         tooltip=[alt.Tooltip("file:N"), alt.Tooltip("time s:Q", format=".2f"), alt.Tooltip("score:Q", format=".3f")],
-    ).properties(height=_PLOT_PX // 2 + _legend_px(len(colours)), description=f"confidence of {len(colours)} files over the video")
+    ).properties(height=_PLOT_PX + _legend_px(len(colours)), description=f"confidence of {len(colours)} files over the video")
