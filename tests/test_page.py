@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 
 from demo import compare, samples
+from tests.clips import even_times, write_clip
 from tflite.audit import audit
 from zoo.images import read_image, write_image
 
@@ -217,6 +218,19 @@ def test_points_stand_on_a_face_before_the_camera(visit):
     assert figure_points(page).shape == (106, 2)
 
 
+def test_a_face_is_followed_through_an_uploaded_video(visit, tmp_path):
+    page = visit()
+    page.get_by_role("radio", name="Video").click()
+    settle(page)
+    page.locator("input[type=file]").set_input_files(str(write_clip(tmp_path / "clip.mp4", even_times(30))))
+    settle(page)
+    tab(page, "Over time")
+    chart = page.locator("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg")
+    chart.first.wait_for()
+    assert chart.first.bounding_box()["height"] > 200
+    assert page.get_by_text("Trembling: the noise").is_visible()
+
+
 def test_what_is_no_picture_is_told_and_can_be_taken_back(visit, tmp_path):
     (tmp_path / "face.png").write_text("hello")
     page = visit()
@@ -312,7 +326,7 @@ def test_five_clicks_mark_a_face(visit):
     assert np.linalg.norm(points - drawn.truth[0], axis=1).mean() < 0.1 * compare.eye_distance(drawn.truth[0])
 
 
-@pytest.mark.parametrize("view", ["Side by side", "Differences", "Accuracy and cost", "Robustness", "Take away"])
+@pytest.mark.parametrize("view", ["Side by side", "Differences", "Accuracy and cost", "Robustness", "Over time", "Take away"])
 def test_a_phone_shows_every_view_without_scrolling_sideways(visit, view):
     page = visit(PHONE)
     tab(page, view)
