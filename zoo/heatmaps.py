@@ -65,22 +65,29 @@ def decode_stored(maps: np.ndarray, scale: float, zero_point: int) -> tuple[np.n
 
 def _expectation(mass: np.ndarray, peak: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns the points and scores of unnormalised maps (K, height * width) float32 with their highest cells (K,)."""
-    cells, inside, columns, rows = _windows(height, width)
+    cells, inside = _windows(height, width)
     flat = cells[peak] + np.arange(len(mass), dtype=np.intp)[:, None] * (height * width)
-    window = mass.take(flat).astype(np.float64) * inside[peak]
-    total = window.sum(1)
-    x = (window * columns[peak]).sum(1) / total
-    y = (window * rows[peak]).sum(1) / total
-    return np.column_stack([x, y]), (total / mass.sum(1)).astype(np.float32)
+    # One product gives the mass of each window and its first moments round the peak's centre.
+    moments = (mass.take(flat) * inside[peak]).astype(np.float64) @ _MOMENTS
+    total, centres = moments[:, :1], np.stack([peak % width, peak // width], 1) + 0.5
+    return centres + moments[:, 1:] / total, (total[:, 0] / mass.sum(1)).astype(np.float32)
 
 
 @lru_cache(maxsize=8)
-def _windows(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Returns for each cell of a map the cells of the window round it, which of them lie in the map, and their centres: all (cells, 49)."""
-    offsets = np.arange(-WINDOW_RADIUS, WINDOW_RADIUS + 1)
-    cells = np.arange(height * width)[:, None, None]
-    rows, columns = np.broadcast_arrays(cells // width + offsets[:, None], cells % width + offsets)
+def _windows(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns for each cell of a map the cells of the window round it, and which of them lie in the map: both (cells, 49)."""
+    cells = np.arange(height * width)[:, None]
+    rows, columns = cells // width + _MOMENTS[:, 2].astype(int), cells % width + _MOMENTS[:, 1].astype(int)
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     within = np.clip(rows, 0, height - 1) * width + np.clip(columns, 0, width - 1)
-    tables = within.astype(np.intp), inside.astype(np.float64), columns + 0.5, rows + 0.5
-    return tuple(table.reshape(height * width, -1) for table in tables)
+    return within.astype(np.intp), inside.astype(np.float32)
+
+
+def _moments() -> np.ndarray:
+    """Returns 1, x and y (49, 3) of the window's cells, from its middle."""
+    offsets = np.arange(-WINDOW_RADIUS, WINDOW_RADIUS + 1, dtype=np.float64)
+    y, x = np.meshgrid(offsets, offsets, indexing="ij")
+    return np.stack([np.ones(x.size), x.ravel(), y.ravel()], 1)
+
+
+_MOMENTS = _moments()

@@ -6,6 +6,7 @@ the detector's move by several, and they cost nothing. The detector is asked aga
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,18 +47,29 @@ class TrackedFace:
     found_by: str
 
 
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """A prediction with its five naive points (5, 2), their face's centre (2,) and its outer eye corners' distance."""
+
+    prediction: Prediction
+    five: np.ndarray
+    centre: np.ndarray
+    eyes_px: float
+
+    @staticmethod
+    def of(prediction: Prediction) -> _Look:
+        points, (a, b) = prediction.points, SCHEMES["106"].outer_eyes
+        summary = _SUMMARY @ points
+        return _Look(prediction, summary[:5], summary[5], _distance(points[a], points[b]))
+
+
 @dataclass(eq=False)
 class _Track:
     identity: int
-    points: np.ndarray
-    eyes_px: float
+    look: _Look
     seen_s: float
     velocity: np.ndarray  # of the five points, in pixels a second
     filter: OneEuroFilter | None = field(repr=False)
-
-    @property
-    def centre(self) -> np.ndarray:
-        return self.points.mean(0)
 
 
 class Tracker:
@@ -123,8 +135,8 @@ class Tracker:
         known, found, lost = self._tracks, [], []
         if self.tracking:
             for track in known:
-                prediction = self._follow(frame, track)
-                (lost if prediction is None else found).append((track, prediction, "tracking"))
+                look = self._follow(frame, track)
+                (lost if look is None else found).append((track, look, "tracking"))
             found, doubled = _one_each(found)
             lost += doubled
         else:
@@ -142,78 +154,81 @@ class Tracker:
             return False
         return not self.tracking or lost or not found or self._frames_until_search <= 0
 
-    def _follow(self, frame: np.ndarray, track: _Track) -> Prediction | None:
+    def _follow(self, frame: np.ndarray, track: _Track) -> _Look | None:
         """Returns a track's face in the next frame, or None where it is not there any more."""
         try:
             # Where the points will be, not where they were: else a moving face lies off the middle of its crop, and its points drag behind.
-            expected = _five(track.points) + track.velocity * (self._time_s - track.seen_s)
-            prediction = self.find(frame, expected)
+            prediction = self.find(frame, track.look.five + track.velocity * (self._time_s - track.seen_s))
         except ZooError:  # its points left the picture
             return None
-        growth = _eyes_px(prediction.points) / max(track.eyes_px, 1e-9)
-        moved = np.linalg.norm(prediction.points.mean(0) - track.centre)
-        plausible = 1 / _MOST_GROWTH < growth < _MOST_GROWTH and moved < _SAME_PLACE * track.eyes_px
-        return prediction if plausible and prediction.score >= self.min_score else None
+        look, last = _Look.of(prediction), track.look
+        growth = look.eyes_px / max(last.eyes_px, 1e-9)
+        plausible = 1 / _MOST_GROWTH < growth < _MOST_GROWTH and _distance(look.centre, last.centre) < _SAME_PLACE * last.eyes_px
+        return look if plausible and prediction.score >= self.min_score else None
 
     def _search(self, frame: np.ndarray, found: list) -> list:
         """Returns what the detector finds beside the faces that are followed already, each with its old identity or a new one."""
-        taken, added = [track_prediction[1].points for track_prediction in found], []
+        taken, added = [look for _, look, _ in found], []
         for face in detect_faces(frame, self.detector_range, tiles=False):
             if len(found) + len(added) == self.max_faces:
                 break
-            prediction = self._first_look(frame, face)
-            if prediction is None or any(_apart(prediction.points, points) < _ONE_FACE for points in taken):
+            look = self._first_look(frame, face)
+            if look is None or any(_apart(look, other) < _ONE_FACE for other in taken):
                 continue
-            taken.append(prediction.points)
-            added.append((self._identified(prediction), prediction, "detector"))
+            taken.append(look)
+            added.append((self._identified(look), look, "detector"))
         return added
 
-    def _first_look(self, frame: np.ndarray, face: Face) -> Prediction | None:
+    def _first_look(self, frame: np.ndarray, face: Face) -> _Look | None:
         try:
             prediction = self.find.at(frame, face)
         except ZooError:
             return None
-        return prediction if prediction.score >= min(self.min_score, FOUND_SCORE) else None
+        return _Look.of(prediction) if prediction.score >= min(self.min_score, FOUND_SCORE) else None
 
-    def _identified(self, prediction: Prediction) -> _Track:
+    def _identified(self, look: _Look) -> _Track:
         """Returns the lost track in whose place a face is, or a new one."""
-        centre = prediction.points.mean(0)
-        near = [track for track in self._lost if np.linalg.norm(track.centre - centre) < _SAME_PLACE * track.eyes_px]
+        near = [track for track in self._lost if _distance(track.look.centre, look.centre) < _SAME_PLACE * track.look.eyes_px]
         if near:
-            track = min(near, key=lambda track: np.linalg.norm(track.centre - centre))
+            track = min(near, key=lambda track: _distance(track.look.centre, look.centre))
             self._lost.remove(track)
             return track
         self._next_identity += 1
         smooth = OneEuroFilter(self.smoothing) if self.smoothing else None
-        return _Track(self._next_identity - 1, prediction.points, _eyes_px(prediction.points), self._time_s, np.zeros((5, 2)), smooth)
+        return _Track(self._next_identity - 1, look, self._time_s, np.zeros((5, 2)), smooth)
 
-    def _seen(self, track: _Track, prediction: Prediction, found_by: str) -> TrackedFace:
-        raw, since_s = prediction.points, self._time_s - track.seen_s
+    def _seen(self, track: _Track, look: _Look, found_by: str) -> TrackedFace:
+        since_s = self._time_s - track.seen_s
         followed = found_by == "tracking" and since_s > 0
-        track.velocity = (_five(raw) - _five(track.points)) / since_s if followed else np.zeros((5, 2))
-        track.points, track.eyes_px, track.seen_s = raw, _eyes_px(raw), self._time_s
-        given = raw if track.filter is None else track.filter(raw, self._time_s, track.eyes_px)
-        return TrackedFace(track.identity, Prediction(given, prediction.scores, prediction.five, prediction.box), raw, found_by)
+        track.velocity = (look.five - track.look.five) / since_s if followed else np.zeros((5, 2))
+        track.look, track.seen_s = look, self._time_s
+        found, raw = look.prediction, look.prediction.points
+        given = raw if track.filter is None else track.filter(raw, self._time_s, look.eyes_px)
+        return TrackedFace(track.identity, Prediction(given, found.scores, found.five, found.box), raw, found_by)
 
 
 def _one_each(found: list) -> tuple[list, list]:
     """Returns the tracks that are on a face of their own, and those that slid onto another's: of two the older one stays."""
     kept, doubled = [], []
     for one in sorted(found, key=lambda one: one[0].identity):
-        on_another = any(_apart(one[1].points, other[1].points) < _ONE_FACE for other in kept)
+        on_another = any(_apart(one[1], other[1]) < _ONE_FACE for other in kept)
         (doubled if on_another else kept).append(one)
     return kept, doubled
 
 
-def _apart(points: np.ndarray, others: np.ndarray) -> float:
+def _apart(look: _Look, other: _Look) -> float:
     """Returns the distance of two faces' centres in the larger eye distance."""
-    return float(np.linalg.norm(points.mean(0) - others.mean(0)) / max(_eyes_px(points), _eyes_px(others), 1e-9))
+    return _distance(look.centre, other.centre) / max(look.eyes_px, other.eyes_px, 1e-9)
 
 
-def _five(points: np.ndarray) -> np.ndarray:
-    return SCHEMES["106"].five_points(points)
+def _distance(point: np.ndarray, other: np.ndarray) -> float:
+    return math.hypot(point[0] - other[0], point[1] - other[1])
 
 
-def _eyes_px(points: np.ndarray) -> float:
-    a, b = SCHEMES["106"].outer_eyes
-    return float(np.linalg.norm(points[a] - points[b]))
+def _summary() -> np.ndarray:
+    """Returns what takes 106 points to their five naive points and their mean: (6, 106). One product is quicker than ten small means."""
+    scheme = SCHEMES["106"]
+    return np.vstack([scheme.five_points(np.eye(106)[:, :, None])[..., 0].T, np.full(106, 1 / 106)])
+
+
+_SUMMARY = _summary()
