@@ -51,23 +51,25 @@ def test_pixels_move_as_the_clip_says(clips):
 def test_clips_are_of_one_length_and_start_the_same_way(clips):
     assert [len(clip) for clip in clips] == [90] * 3
     np.testing.assert_allclose(clips[0][5].to_reference(true_points(clips[0][5])), REFERENCE, atol=1e-9)
+    left = motion._reference(FIVE)
+    np.testing.assert_allclose(np.linalg.norm(np.diff(left.to_crop(FIVE)[:2], axis=0)), motion._EYES_SHARE * motion.SIZE_PX, atol=1e-6)
     assert len({frame.image.tobytes() for frame in clips[0]}) == 90  # fresh noise in each
     assert np.abs([frame.motion.matrix[:, 2] for frame in clips[2]]).max() > 20
 
 
 def test_a_perfect_tracker_neither_trembles_nor_lags(clips):
-    found = measure(follower(), *clips)
+    found = measure(follower(), *clips, EYES_PX)
     assert max(found.resting, found.still, found.moving, abs(found.lag_ms), found.missed) < 1e-6
 
 
 def test_a_constant_error_is_no_trembling_and_no_lag(clips):
-    found = measure(lambda: lambda frame: frame.motion.to_crop(REFERENCE + [3.0, -2.0]), *clips)
+    found = measure(lambda: lambda frame: frame.motion.to_crop(REFERENCE + [3.0, -2.0]), *clips, EYES_PX)
     assert found.resting < 1e-6 and found.moving < 1e-6 and abs(found.lag_ms) < 1e-6
 
 
 def test_known_noise_is_measured(clips):
     rng = np.random.default_rng(0)
-    found = measure(follower(lambda points: points + rng.normal(0, 0.5, points.shape)), *clips)
+    found = measure(follower(lambda points: points + rng.normal(0, 0.5, points.shape)), *clips, EYES_PX)
     assert found.resting == pytest.approx(100 * 0.5 / EYES_PX, rel=0.1)
 
 
@@ -82,13 +84,13 @@ def test_a_known_delay_is_measured(clips, delay):
 
         return follow
 
-    found = measure(start, *clips)
+    found = measure(start, *clips, EYES_PX)
     assert found.lag_ms == pytest.approx(1e3 * delay / motion.FRAMES_PER_S, rel=0.1) and found.moving > 1
 
 
 def test_missed_frames_are_counted_and_do_not_spoil_the_rest(clips):
     numbers = iter(range(1000))
-    found = measure(lambda: lambda frame: None if next(numbers) % 5 == 0 else true_points(frame), *clips)
+    found = measure(lambda: lambda frame: None if next(numbers) % 5 == 0 else true_points(frame), *clips, EYES_PX)
     assert found.missed == pytest.approx(0.2, abs=0.02) and found.resting < 1e-6 and abs(found.lag_ms) < 1e-6
 
 
@@ -96,7 +98,7 @@ def test_missed_frames_are_counted_and_do_not_spoil_the_rest(clips):
 
 
 def steadiness(resting: float, moving: float, lag_ms: float) -> list[Steadiness]:
-    return [Steadiness(resting + 0.001 * i, 1.0, moving + 0.001 * i, lag_ms, 0.0) for i in range(8)]
+    return [Steadiness(resting + 0.001 * i, resting + 0.001 * i, 1.0, moving + 0.001 * i, lag_ms, 0.0) for i in range(8)]
 
 
 def said(ours: float, mesh: float, lag_ms: float = 1.0, ms: float = 1.0) -> tuple[str, str, str]:
@@ -107,8 +109,13 @@ def said(ours: float, mesh: float, lag_ms: float = 1.0, ms: float = 1.0) -> tupl
 
 def test_sentences_follow_from_the_figures():
     assert "steadier." in said(0.1, 0.2)[0] and "less steady." in said(0.3, 0.2)[0] and "not to be told apart" in said(0.2, 0.2)[0]
-    assert "nearer, 1.0 ms earlier" in said(0.1, 0.2)[1] and "further off, 3.0 ms later" in said(0.3, 0.2, lag_ms=5.0)[1]
-    assert "3.00 times" in said(0.1, 0.2)[2] and "is reached" in said(0.1, 0.2)[2] and "is not reached" in said(0.1, 0.2, ms=2.0)[2]
+    assert "nearer; the aim, no more lag than the mesh, is met" in said(0.1, 0.2)[1]
+    assert "further off; the aim, no more lag than the mesh, is missed by 3.0 ms" in said(0.3, 0.2, lag_ms=5.0)[1]
+    assert "3.00 times the rate of MediaPipe's mesh" in said(0.1, 0.2)[2]
+    ends = {ms: said(0.1, 0.2, ms=ms)[2].rpartition("faces, ")[2] for ms in (0.9, 1.2, 2.0)}
+    assert ends[0.9] == "is reached against the mesh and is reached against the one without irises."
+    assert ends[1.2] == "is reached against the mesh and is not reached against the one without irises."
+    assert ends[2.0] == "is not reached against the mesh and is not reached against the one without irises."
 
 
 def test_speed_rows_compare_within_the_run():

@@ -73,6 +73,11 @@ def _reference(five: np.ndarray) -> Alignment:
     return Alignment(np.column_stack([scale * np.eye(2), SIZE_PX / 2 - scale * middle]), SIZE_PX)
 
 
+def scale_of(five: np.ndarray) -> float:
+    """Returns how many pixels of the still frame one pixel of the picture is."""
+    return _reference(five).scale
+
+
 def _moved(rotation_deg: float, scale: float, shift_px: np.ndarray) -> Alignment:
     angle, centre = np.deg2rad(rotation_deg), np.full(2, SIZE_PX / 2)
     linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

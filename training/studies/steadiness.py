@@ -19,31 +19,41 @@ Follow = Callable[[Frame], np.ndarray | None]
 
 @dataclass(frozen=True)
 class Steadiness:
-    """Figures of one way to follow one face, over the twelve spots of core12, in % of the outer eye corners' distance.
+    """Figures of one way to follow one face, over the twelve spots of core12, in % of the true outer eye corners' distance.
 
     Attributes:
       resting, still: root mean square deviation of a point from its own mean place, before a camera at rest, and before one that trembles.
+      resting_all: `resting` over all 106 points.
       moving: mean distance, in motion, from where the point lay at rest: what this way gets wrong anyhow does not count.
       lag_ms: the delay that explains most of that distance: least squares of it on the velocity; below 0 the points lead.
       missed: share of frames without a face.
     """
 
     resting: float
+    resting_all: float
     still: float
     moving: float
     lag_ms: float
     missed: float
 
 
-def measure(start: Callable[[], Follow], resting: Sequence[Frame], still: Sequence[Frame], moving: Sequence[Frame]) -> Steadiness:
-    """Returns how steady a way to follow faces is on three clips of one face; `start` begins anew for each."""
+def measure(
+    start: Callable[[], Follow], resting: Sequence[Frame], still: Sequence[Frame], moving: Sequence[Frame], eyes_px: float
+) -> Steadiness:
+    """Returns how steady a way to follow faces is on three clips of one face; `start` begins anew for each.
+
+    Args:
+      start: gives the function that follows.
+      resting, still, moving: the clips.
+      eyes_px: the true outer eye corners' distance in the reference frame, one unit for every way.
+    """
     rest, tremble, motion = (_back_mapped(start(), clip) for clip in (resting, still, moving))
     place = np.nanmean(rest, 0)
-    eyes = np.linalg.norm(np.subtract(*place[list(SCHEMES["106"].outer_eyes)]))
     off = (motion - place)[:, _CORE]
     missed = float(np.mean([np.isnan(points[:, 0, 0]).mean() for points in (rest, tremble, motion)]))
     return Steadiness(
-        100 * _deviation(rest) / eyes, 100 * _deviation(tremble) / eyes, 100 * float(np.nanmean(np.linalg.norm(off, axis=2))) / eyes,
+        100 * _deviation(rest[:, _CORE]) / eyes_px, 100 * _deviation(rest) / eyes_px, 100 * _deviation(tremble[:, _CORE]) / eyes_px,
+        100 * float(np.nanmean(np.linalg.norm(off, axis=2))) / eyes_px,
         _lag_ms(place[_CORE], off, moving[WARM_UP_FRAMES:]), missed,
     )  # fmt: skip
 
@@ -58,7 +68,7 @@ def _back_mapped(follow: Follow, clip: Sequence[Frame]) -> np.ndarray:
 
 
 def _deviation(points: np.ndarray) -> float:
-    return float(np.sqrt(np.nanmean(np.nanvar(points[:, _CORE], 0))))
+    return float(np.sqrt(np.nanmean(np.nanvar(points, 0))))
 
 
 def _lag_ms(place: np.ndarray, off: np.ndarray, clip: Sequence[Frame]) -> float:
