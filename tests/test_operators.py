@@ -49,15 +49,21 @@ def test_a_part_keeps_every_result_that_the_rest_needs(content):
 
 def test_the_operators_are_the_files_and_their_times_add_up(capsys):
     assert main(["operators", NAME, "--rounds", "3", "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)[0]["operators"]
+    found = json.loads(capsys.readouterr().out)[0]
+    rows = found["operators"]
     graph = read_graph((cards.weights_folder(NAME) / "int8.tflite").read_bytes())
     assert [row["operator"] for row in rows] == [operator.name for operator in graph.operators]
     assert sum(row["MMAC"] for row in rows) == pytest.approx(graph.macs / 1e6, rel=0.02)
-    assert sum(row["share %"] for row in rows) == pytest.approx(100, abs=3) and min(row["us"] for row in rows) >= 0
+    assert 0.5 < sum(row["us"] for row in rows) / found["whole us"] < 2  # on a machine that does other things besides
 
 
 def operator(kind: str, channels: int, macs: int, time_us: float, layer: str = "layer") -> OperatorTime:
     return OperatorTime(0, kind, layer, (1, 8, 8, channels), macs, time_us)
+
+
+def test_the_slowest_have_shares_of_the_whole_file():
+    found = [operator("CONV_2D", 8, 1, time_us) for time_us in (10.0, 10.0, 10.0, 70.0)]
+    assert [row["share %"] for row in operators.slowest(found, 2)] == [70, 10]
 
 
 def test_waste_is_named():

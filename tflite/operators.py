@@ -2,7 +2,7 @@
 
 An operator's time is the difference between two graphs, one that ends with it and one that ends before it, each a file of its own. They are
 timed in turns within one process on one core; the steps are then the monotone sequence nearest to the medians (isotonic
-regression, Barlow et al. 1972), so that no operator takes less than nothing and all of them together take the whole's time.
+regression, Barlow et al. 1972), so that no operator takes less than nothing. The whole file is timed in the same rounds, to compare.
 """
 
 from __future__ import annotations
@@ -57,6 +57,25 @@ class OperatorTime:
         return self.macs / self.time_us / 1e3 if self.macs and self.time_us > 0 else None
 
 
+@dataclass(frozen=True)
+class Profile:
+    """A file's operators, and what the whole file took in the same rounds."""
+
+    operators: tuple[OperatorTime, ...]
+    whole_us: float
+
+    @property
+    def together_us(self) -> float:
+        """The operators' times together, which differ from the whole's by what the cutting adds or hides."""
+        return sum(one.time_us for one in self.operators)
+
+    def says(self) -> str:
+        """Returns both, in words."""
+        apart = f"{100 * (self.together_us / self.whole_us - 1):+.0f} %"
+        together = f"{len(self.operators)} operators, {self.together_us / 1e3:.3f} ms together"
+        return f"{together}, the whole file {self.whole_us / 1e3:.3f} ms ({apart})"
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
     parser.add_argument("files", nargs="*", metavar="NAME|FILE", help="published weights' int8 file, or any file (default: mixed-035-128)")
@@ -75,21 +94,22 @@ def main(args: argparse.Namespace) -> int:
         raise ZooError(f"--page must end in .md, received {args.page!r}")
     files = [benchmarks.resolve(file)[0] for file in args.files or ["mixed-035-128"]]
     found = {label: measure(path, args.rounds) for label, path in files}
+    written = write_whole(args.page, page(found, args.rounds, args.top)) if args.page else None
     if args.json:
-        terminal.show([{"file": label, "operators": rows(some)} for label, some in found.items()], True)
+        terminal.show([{"file": k, "whole us": round(v.whole_us, 1), "operators": rows(v.operators)} for k, v in found.items()], True)
         return 0
-    for label, some in found.items():
-        print(f"{label}: {len(some)} operators, {sum(one.time_us for one in some) / 1e3:.3f} ms on one thread")
-        terminal.show(rows(sorted(some, key=lambda one: -one.time_us)[: args.top]))
+    for label, profile in found.items():
+        print(f"{label}: {profile.says()}, on one thread")
+        terminal.show(slowest(profile.operators, args.top))
         print()
-        terminal.show(by_kind(some))
-        print("\n" + "\n".join(wasted(some)) + "\n")
-    if args.page:
-        print(f"wrote {write_whole(args.page, page(found, args.rounds, args.top))}")
+        terminal.show(by_kind(profile.operators))
+        print("\n" + "\n".join(wasted(profile.operators)) + "\n")
+    if written:
+        print(f"wrote {written}")
     return 0
 
 
-def measure(path: Path, rounds: int) -> list[OperatorTime]:
+def measure(path: Path, rounds: int) -> Profile:
     """Returns the time of every operator of a file on one thread with XNNPACK.
 
     Args:
@@ -104,7 +124,7 @@ def measure(path: Path, rounds: int) -> list[OperatorTime]:
     try:
         if kept is not None:
             os.sched_setaffinity(0, benchmarks._usable_cores()[:1])
-        medians_us = _prefix_times_us(content, graph, path, rounds)
+        *medians_us, whole_us = _times_us(content, graph, path, rounds)
     finally:
         if kept is not None:
             os.sched_setaffinity(0, kept)
@@ -113,14 +133,14 @@ def measure(path: Path, rounds: int) -> list[OperatorTime]:
     for index, (operator, time_us) in enumerate(zip(graph.operators, steps_us, strict=True)):
         shape = graph.tensors[operator.outputs[0]].shape
         found.append(OperatorTime(index, operator.name, _layer(graph, index), shape, graph.macs_of(operator), float(time_us)))
-    return found
+    return Profile(tuple(found), whole_us)
 
 
-def _prefix_times_us(content: bytes, graph: Graph, path: Path, rounds: int) -> list[float]:
-    """Returns the median microseconds of the graphs that end with each operator."""
+def _times_us(content: bytes, graph: Graph, path: Path, rounds: int) -> list[float]:
+    """Returns the median microseconds of the graphs that end with each operator, and last those of the file as it is."""
     interpreters = []
-    for index in tqdm(range(len(graph.operators)), desc="cut", unit="graph", leave=False):
-        interpreter = open_interpreter(prefix(content, index), path)
+    for index in tqdm(range(len(graph.operators) + 1), desc="cut", unit="graph", leave=False):
+        interpreter = open_interpreter(prefix(content, index) if index < len(graph.operators) else content, path)
         detail = interpreter.get_input_details()[0]
         interpreter.set_tensor(detail["index"], benchmarks._any_input(detail))
         interpreter.invoke()
@@ -159,6 +179,11 @@ def _layer(graph: Graph, index: int) -> str:
     """Returns the Keras name of the layer an operator comes from."""
     parts = graph.tensors[graph.operators[index].outputs[0]].name.split(";")[0].split("/")
     return parts[min(1, len(parts) - 1)].removeprefix("quant_")
+
+
+def slowest(found: Sequence[OperatorTime], count: int) -> list[dict[str, Any]]:
+    """Returns the rows of the operators that take most; their shares are of all."""
+    return sorted(rows(found), key=lambda row: -row["us"])[:count]
 
 
 def rows(found: Sequence[OperatorTime]) -> list[dict[str, Any]]:
@@ -213,18 +238,16 @@ def wasted(found: Sequence[OperatorTime]) -> list[str]:
     return said
 
 
-def page(found: dict[str, list[OperatorTime]], rounds: int, top: int) -> str:
+def page(found: dict[str, Profile], rounds: int, top: int) -> str:
     """Returns the page in Markdown: all published int8 files beside MediaPipe's mesh in one run, then each file's operators."""
     files = [cards.weights_folder(name) / "int8.tflite" for name in cards.published()]
     timed = benchmarks.benchmark(files, [1], [True], installed_runtimes(), with_mediapipe=True, rounds=max(rounds, 40))
     parts = []
-    for label, some in found.items():
-        whole = next((row["median_ms"] for row in timed if row["model"].split("/")[0] == label.split(" ")[0]), None)
-        beside = f"; the whole file, timed by itself, {whole:.3f} ms" if whole else ""
-        parts.append(f"## {label}\n{len(some)} operators, {sum(one.time_us for one in some) / 1e3:.3f} ms together{beside}.\n")
-        parts.append("\n".join(f"- {sentence}" for sentence in wasted(some)))
-        parts.append(f"\n{cards.markdown_table(by_kind(some))}\n\nThe {top} that take most:\n")
-        parts.append(cards.markdown_table(rows(sorted(some, key=lambda one: -one.time_us)[:top])) + "\n")
+    for label, profile in found.items():
+        parts.append(f"## {label}\n{profile.says()}.\n")
+        parts.append("\n".join(f"- {sentence}" for sentence in wasted(profile.operators)))
+        parts.append(f"\n{cards.markdown_table(by_kind(profile.operators))}\n\nThe {top} that take most:\n")
+        parts.append(cards.markdown_table(slowest(profile.operators, top)) + "\n")
     return f"""# Where the time goes
 {" ".join(compared(timed))}
 
