@@ -159,11 +159,11 @@ def rows(found: Sequence[Measured]) -> list[dict[str, Any]]:
     table = []
     for one in found:
         result = one.evaluation
-        change = paired_difference(result.core12, reference.core12, result.groups)
+        change, worst = paired_difference(result.core12, reference.core12, result.groups), 100 * float(result.nme.max())
         row = {
             "precision": one.precision, "core12 %": result.percent(result.core12), "change": _says(change) if one is not found[0] else None,
             "nme %": result.percent(result.nme), "AUC": round(auc(result.nme), 4), "FR %": round(100 * failure_rate(result.nme), 2),
-            "worst face %": round(100 * float(result.nme.max()), 2), "KB": round(one.size_bytes / 1e3),
+            "worst face %": round(worst, 2) if np.isfinite(worst) else None, "KB": round(one.size_bytes / 1e3),
         }  # fmt: skip
         for threads, xnnpack in sorted(one.times_ms, key=lambda key: (key[1] == "off", key[0])):
             row[f"ms, {threads} thread{'s' * (threads > 1)}{', plain' * (xnnpack == 'off')}"] = round(one.times_ms[threads, xnnpack], 2)
