@@ -77,7 +77,8 @@ def choose_picture() -> Picture | None:
     if source == "Video":
         return choose_frame()
     if source == "Camera":
-        given = [shot for shot in [st.camera_input("Take a photograph", key="camera")] if shot]
+        shot = st.camera_input("Take a photograph", key="camera")
+        given = [shot] if shot else []
     else:
         limits = {"max_upload_size": intake.MAX_PICTURE_BYTES >> 20, "accept_multiple_files": True}
         given = st.file_uploader("One or several pictures", key="upload", help=wording.PICTURES_HELP, **limits)
@@ -197,7 +198,7 @@ def side_by_side(scene: Scene) -> None:
             st.html(wording.heading(file, scene.colours[file], best[file.label]))
             show(f"column {file.label}", draw.figure(view, label, picture, *drawn, boxes))
             st.html(wording.file_facts(file, scene.faces[file], times_of(file), rows[file.label], source, scene.truth))
-    for text in [wording.SINGLE_PIXELS] * view.single_pixels + [wording.DRAWN] * (scene.truth is not None):
+    for text in wording.side_notes(view.single_pixels, scene.truth is not None):
         st.caption(text)
 
 

@@ -51,6 +51,11 @@ FIGURES = "Errors come from the cards, in % of the eye distance. A float16 file 
 DRIFT = "Dashed: what the network sees. Arrows: from the undisturbed points to where they are now. Drift is in % of the eye distance."
 
 
+def side_notes(single_pixels: bool, drawn: bool) -> list[str]:
+    """Returns what stands under pictures that are seen pixel by pixel, or are drawings."""
+    return [text for text, holds in ((SINGLE_PIXELS, single_pixels), (DRAWN, drawn)) if holds]
+
+
 def heading(file: ModelFile, colour: str, best: Sequence[str] = ()) -> str:
     """Returns the HTML that names a file: its colour, its weights, tag and precision, and what it is best at."""
     variant, _, tag = file.name.rpartition(".")

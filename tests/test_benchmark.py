@@ -11,6 +11,7 @@ from tflite import benchmark as benchmarks
 from tflite.__main__ import main
 from tflite.benchmark import Job, benchmark, resolve
 from zoo.errors import ZooError
+from zoo.machine import usable_cores
 
 
 def check(row):
@@ -33,7 +34,7 @@ def test_rows_with_and_without_xnnpack(stub_files):
 
 @pytest.mark.slow
 def test_the_command_times_both_runtimes_two_threads_and_mediapipe(stub_files, capsys):
-    threads = ["1", "2"] if len(benchmarks._usable_cores()) > 1 else ["1"]
+    threads = ["1", "2"] if len(usable_cores()) > 1 else ["1"]
     files = [str(stub_files["conv"]), str(stub_files["float32"])]
     options = ["--rounds", "2", "--with-mediapipe", "--runtime", "ai-edge-litert", "tflite-runtime", "--xnnpack", "on", "--json"]
     assert main(["benchmark", *files, *options, "--threads", *threads]) == 0
@@ -60,7 +61,7 @@ def test_every_round_asks_every_worker_once_in_random_order(stub_files, monkeypa
         yield ask
 
     monkeypatch.setattr(benchmarks, "_worker", worker)
-    monkeypatch.setattr(benchmarks, "_usable_cores", lambda: [0, 1])
+    monkeypatch.setattr(benchmarks, "usable_cores", lambda: [0, 1])
     files = [stub_files["conv"], stub_files["float32"]]
     rows = benchmark(files, rounds=6)
     assert len(rows) == 8

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from refusals import assert_refused
 
 from tflite import precisions
 from tflite.__main__ import main
@@ -15,7 +16,6 @@ from tflite.precisions import AFTER, AWARE, FLOAT, Measured, representative_crop
 from tflite.runtime import open_model
 from training.evaluation.faces import drawn_face
 from training.evaluation.measure import Evaluation
-from zoo import terminal
 from zoo.landmarker import load
 
 NAME = "mixed-035-096.research"
@@ -108,6 +108,4 @@ def copies(name: str, folder: Path) -> dict[str, Path]:
      ([NAME, "--source", "nowhere"], "nowhere")],
 )  # fmt: skip
 def test_bad_input_is_one_line(words, fault, capsys):
-    assert terminal.run(main, ["precisions", *words]) == 1
-    said = capsys.readouterr().err.strip().splitlines()
-    assert len(said) == 1 and fault in said[0]
+    assert_refused(main, ["precisions", *words], fault, capsys)

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from refusals import assert_refused
 
 from training.__main__ import main
 from training.studies import recogniser as recognisers
@@ -13,7 +14,6 @@ from training.studies import recognition, verification
 from training.studies.pairs import Pairs, Picture
 from training.studies.recognition import MESH, NAIVE, Arm
 from training.synthetic import draw_face
-from zoo import terminal
 from zoo.errors import ZooError
 from zoo.schemes import SCHEMES
 
@@ -217,6 +217,4 @@ def test_the_study_runs_on_drawn_persons(tmp_path, monkeypatch, capsys):
      (["--recogniser", "none.onnx"], "there is no recogniser")],
 )  # fmt: skip
 def test_bad_input_is_one_line(words, fault, capsys):
-    assert terminal.run(main, ["study", "recognition", *words]) == 1
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1 and fault in lines[0]
+    assert_refused(main, ["study", "recognition", *words], fault, capsys)

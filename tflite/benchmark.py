@@ -23,13 +23,14 @@ import numpy as np
 from tflite import runtime as runtimes
 from zoo import terminal
 from zoo.errors import ZooError, unknown
-from zoo.machine import cpu_model, peak_mb
+from zoo.machine import cpu_model, peak_mb, usable_cores
 
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ROOT / "zoo" / "weights"
 NAME_PRECISIONS = ("int8", "float32")  # the files that a name stands for
 DEFAULT_TAG = "open"
 PACKAGES = ("ai-edge-litert", "tflite-runtime", "mediapipe", "numpy")
+MESH = "MediaPipe face_landmark"  # what the rows call MediaPipe's own model
 _MEDIAPIPE_FILE = Path("modules", "face_landmark", "face_landmark.tflite")
 _WARM_UP_S = 0.3  # long enough for the clock of an idle core to rise
 _CALLS_PER_TURN = 5
@@ -75,13 +76,13 @@ def benchmark(
     """
     if rounds < 1:
         raise ZooError(f"rounds is {rounds}; 1 or more are possible")
-    cores = _usable_cores()
+    cores = usable_cores()
     for count in threads:
         if not 1 <= count <= len(cores):
             raise ZooError(f"threads is {count}; 1 to {len(cores)} are possible on the cores this process may use")
     paths = [pair for file in files for pair in resolve(file)]
     if with_mediapipe:
-        paths.append(("MediaPipe face_landmark", mediapipe_file()))
+        paths.append((MESH, mediapipe_file()))
     if not paths:
         raise ZooError("nothing to time: no file, no name and no --with-mediapipe")
     jobs = [Job(label, str(path), name, n, on) for name in runtime_names for n in threads for on in xnnpack for label, path in paths]
@@ -128,7 +129,7 @@ def caption() -> str:
     for package in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions.append(f"{package} {metadata.version(package)}")
-    return f"{cpu_model()}, {len(_usable_cores())} of {os.cpu_count()} cores; {_system()}; {', '.join(versions)}"
+    return f"{cpu_model()}, {len(usable_cores())} of {os.cpu_count()} cores; {_system()}; {', '.join(versions)}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -220,13 +221,13 @@ def _serve(arguments: str) -> None:
 
 def _answer(job: Job) -> None:
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, _usable_cores()[: job.threads])  # before the interpreter starts its threads, which inherit it
+        os.sched_setaffinity(0, usable_cores()[: job.threads])  # before the interpreter starts its threads, which inherit it
     path = Path(job.path)
     interpreter = runtimes.open_interpreter(runtimes.read_model(path), path, job.threads, job.runtime, job.xnnpack)
     inputs = interpreter.get_input_details()
     if len(inputs) != 1:
         raise ZooError(f"{path} has {len(inputs)} inputs; one is expected")
-    interpreter.set_tensor(inputs[0]["index"], _any_input(inputs[0]))
+    interpreter.set_tensor(inputs[0]["index"], any_input(inputs[0]))
     found = runtimes.delegation(interpreter)
     end = time.perf_counter() + _WARM_UP_S
     interpreter.invoke()
@@ -246,7 +247,8 @@ def _answer(job: Job) -> None:
         print(json.dumps(answer), flush=True)
 
 
-def _any_input(detail: dict[str, Any]) -> np.ndarray:
+def any_input(detail: dict[str, Any]) -> np.ndarray:
+    """Returns random values for an input, as its interpreter describes it."""
     generator = np.random.default_rng(0)
     dtype = np.dtype(detail["dtype"])
     if np.issubdtype(dtype, np.integer):
@@ -265,25 +267,6 @@ def _progress(items: Sequence[Any], what: str) -> Any:
     from tqdm import tqdm
 
     return tqdm(items, desc=what, file=sys.stderr, disable=None, leave=False)
-
-
-def _usable_cores() -> list[int]:
-    """Returns the logical cores this process may use, one of each physical core before the second of any."""
-    if not hasattr(os, "sched_getaffinity"):
-        return list(range(os.cpu_count() or 1))
-
-    def siblings(core: int) -> str:
-        with contextlib.suppress(OSError):
-            return Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list").read_text().strip()
-        return str(core)
-
-    seen: dict[str, int] = {}
-    ranked = []
-    for core in sorted(os.sched_getaffinity(0)):
-        group = siblings(core)
-        ranked.append((seen.get(group, 0), core))
-        seen[group] = seen.get(group, 0) + 1
-    return [core for _, core in sorted(ranked)]
 
 
 def _system() -> str:

@@ -131,13 +131,15 @@ def float_file(spec: VariantSpec, arrays: dict[str, np.ndarray], precision: str 
 
     Args:
       arrays: the float network's weights, keyed `layer/variable`.
-      precision: "float32", or "float16" to store the weights in half the bytes.
+      precision: "float32", "float16" to store the weights in half the bytes, or "dynamic range" to store them in int8 while activations
+        stay float or are quantised afresh at every call.
     """
     import tensorflow as tf
 
     converter = _converter(_network(spec, arrays), spec)
-    if precision == "float16":
+    if precision != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
     return without_denormals(converter.convert())
 
@@ -166,20 +168,6 @@ def int8_content(quantized: Any, spec: VariantSpec) -> bytes:
     converter = _converter(quantized, spec)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.inference_input_type = converter.inference_output_type = tf.int8
-    return without_denormals(converter.convert())
-
-
-def dynamic_range_file(spec: VariantSpec, arrays: dict[str, np.ndarray]) -> bytes:
-    """Returns a file with int8 weights whose activations stay float, or are quantised afresh at every call: the converter's default.
-
-    Args:
-      spec: a row of the registry.
-      arrays: the float network's weights, keyed `layer/variable`.
-    """
-    import tensorflow as tf
-
-    converter = _converter(_network(spec, arrays), spec)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
     return without_denormals(converter.convert())
 
 

@@ -31,6 +31,12 @@ class Tensor:
         """Whether the file carries the values."""
         return bool(self.data)
 
+    @property
+    def layer(self) -> str:
+        """The name in Keras of the layer whose result this is, without what quantisation put before it."""
+        parts = self.name.split(";")[0].split("/")
+        return parts[min(1, len(parts) - 1)].removeprefix("quant_")
+
     def values(self) -> np.ndarray | None:
         """Returns a constant's values as a flat array, or None where NumPy has no such type or there are none."""
         dtype = _NUMPY_TYPES.get(self.dtype.upper())

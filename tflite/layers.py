@@ -115,9 +115,7 @@ def _results(graph: Graph) -> dict[str, tuple[int, int]]:
     layers = {}
     for index, operator in enumerate(graph.operators):
         tensor = operator.outputs[0]
-        parts = graph.tensors[tensor].name.split(";")[0].split("/")
-        name = "output" if tensor in graph.outputs else parts[min(1, len(parts) - 1)].removeprefix("quant_")
-        layers[name] = index, tensor
+        layers["output" if tensor in graph.outputs else graph.tensors[tensor].layer] = index, tensor
     return layers
 
 

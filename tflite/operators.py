@@ -8,7 +8,6 @@ regression, Barlow et al. 1972), so that no operator takes less than nothing. Th
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import statistics
 import time
@@ -27,6 +26,7 @@ from tflite.runtime import installed_runtimes, open_interpreter, read_model
 from zoo import cards, terminal
 from zoo.errors import ZooError
 from zoo.files import write_whole
+from zoo.machine import pinned_to_one_core
 
 PAGE = Path("docs/speed.md")
 # XNNPACK's int8 kernels work on this many output channels at a time on most machines; what is left over is computed and thrown away.
@@ -36,7 +36,6 @@ _CALLS, _UNTIMED = 4, 2
 _SLOW_RATE, _WORTH_A_LOOK = 0.5, 0.02
 # What is asked of two shapes in int8, as shares of the time of MediaPipe's face mesh in the same run.
 ASKED = {"mixed-035-128": 1.0, "mixed-035-096": 0.5}
-MESH = "MediaPipe face_landmark"
 _NO_WORK = {"PAD", "QUANTIZE", "DEQUANTIZE", "RESHAPE", "TRANSPOSE", "CONCATENATION", "STRIDED_SLICE"}
 
 
@@ -44,7 +43,6 @@ _NO_WORK = {"PAD", "QUANTIZE", "DEQUANTIZE", "RESHAPE", "TRANSPOSE", "CONCATENAT
 class OperatorTime:
     """One operator: its kind, its layer and result, what it computes and what that took."""
 
-    index: int
     kind: str
     layer: str
     shape: tuple[int, ...]
@@ -120,19 +118,13 @@ def measure(path: Path, rounds: int) -> Profile:
     graph = read_graph(content)
     if len(graph.inputs) != 1 or not graph.operators:
         raise ZooError(f"{path} has {len(graph.inputs)} inputs and {len(graph.operators)} operators; one input, and 1 or more are expected")
-    kept = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    try:
-        if kept is not None:
-            os.sched_setaffinity(0, benchmarks._usable_cores()[:1])
+    with pinned_to_one_core():
         *medians_us, whole_us = _times_us(content, graph, path, rounds)
-    finally:
-        if kept is not None:
-            os.sched_setaffinity(0, kept)
     steps_us = np.diff(isotonic_regression(medians_us).x, prepend=0.0)
     found = []
-    for index, (operator, time_us) in enumerate(zip(graph.operators, steps_us, strict=True)):
-        shape = graph.tensors[operator.outputs[0]].shape
-        found.append(OperatorTime(index, operator.name, _layer(graph, index), shape, graph.macs_of(operator), float(time_us)))
+    for operator, time_us in zip(graph.operators, steps_us, strict=True):
+        result = graph.tensors[operator.outputs[0]]
+        found.append(OperatorTime(operator.name, result.layer, result.shape, graph.macs_of(operator), float(time_us)))
     return Profile(tuple(found), whole_us)
 
 
@@ -142,7 +134,7 @@ def _times_us(content: bytes, graph: Graph, path: Path, rounds: int) -> list[flo
     for index in tqdm(range(len(graph.operators) + 1), desc="cut", unit="graph", leave=False):
         interpreter = open_interpreter(prefix(content, index) if index < len(graph.operators) else content, path)
         detail = interpreter.get_input_details()[0]
-        interpreter.set_tensor(detail["index"], benchmarks._any_input(detail))
+        interpreter.set_tensor(detail["index"], benchmarks.any_input(detail))
         interpreter.invoke()
         interpreters.append(interpreter)
     times_us: list[list[float]] = [[] for _ in interpreters]
@@ -173,12 +165,6 @@ def prefix(content: bytes, index: int) -> bytes:
     subgraph.operators, subgraph.outputs = kept, np.array(live, np.int32)
     model.signatureDefs, model.metadata = [], []
     return pack(model)
-
-
-def _layer(graph: Graph, index: int) -> str:
-    """Returns the Keras name of the layer an operator comes from."""
-    parts = graph.tensors[graph.operators[index].outputs[0]].name.split(";")[0].split("/")
-    return parts[min(1, len(parts) - 1)].removeprefix("quant_")
 
 
 def slowest(found: Sequence[OperatorTime], count: int) -> list[dict[str, Any]]:
@@ -260,7 +246,7 @@ before it; what only moves values may be counted with its neighbour. Written by 
 
 
 def _mesh_ms(timed: Sequence[dict[str, Any]], runtime: str) -> float:
-    return next(row["median_ms"] for row in timed if row["runtime"] == runtime and row["model"] == MESH)
+    return next(row["median_ms"] for row in timed if row["runtime"] == runtime and row["model"] == benchmarks.MESH)
 
 
 def beside_mesh(row: dict[str, Any], timed: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from zoo.alignment import Alignment
 from zoo.errors import ZooError, unknown
 from zoo.files import write_whole
 from zoo.landmarker import load
+from zoo.machine import usable_cores
 from zoo.metrics import Difference, auc, failure_rate, paired_difference
 from zoo.variants import get
 
@@ -113,7 +114,7 @@ def measure(name: str, faces: Sequence[Face], source: str, calibration: Sequence
 
 
 def _threads() -> list[int]:
-    return [count for count in (1, 2) if count <= len(benchmarks._usable_cores())]
+    return [count for count in (1, 2) if count <= len(usable_cores())]
 
 
 def _stem(precision: str) -> str:
@@ -137,7 +138,7 @@ def make_files(name: str, folder: Path, calibration: Sequence[Face]) -> dict[str
     made = {
         FLOAT: (published / "float32.tflite").read_bytes(),
         "float16": export.float_file(spec, arrays, "float16"),
-        "dynamic range": export.dynamic_range_file(spec, arrays),
+        "dynamic range": export.float_file(spec, arrays, "dynamic range"),
         AFTER: export.post_training_file(spec, arrays, crops),
         AWARE: (published / "int8.tflite").read_bytes(),
     }

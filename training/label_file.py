@@ -34,33 +34,38 @@ def merge(root: Path, parts: list[Path], out: Path, max_disagreement: float, max
     """
     human, states, people, outside, width = _human_points(root), Counter(), 0, 0.0, 1
 
-    def trusted(part: Path) -> tuple[np.lib.npyio.NpzFile, np.ndarray]:
-        chunk = np.load(part, allow_pickle=False)
+    masks: list[np.ndarray] = []  # of each part, the faces that are kept: found once, since the meshes are most of what there is to read
+
+    def trusted(chunk: np.lib.npyio.NpzFile) -> np.ndarray:
         agreed = (chunk["state"] == "face") & (chunk["disagreement"] <= max_disagreement)
-        return chunk, agreed & (_turned_aside_deg(chunk["mesh"]) <= max_yaw_deg)
+        return agreed & (_turned_aside_deg(chunk["mesh"]) <= max_yaw_deg)
+
+    def chunks() -> Iterator[tuple[np.lib.npyio.NpzFile, np.ndarray]]:
+        return ((np.load(part, allow_pickle=False), kept) for part, kept in zip(parts, masks, strict=True))
 
     def stored(key: str) -> Callable[[], Iterator[np.ndarray]]:
-        return lambda: (chunk[key][kept] for chunk, kept in map(trusted, parts))
+        return lambda: (chunk[key][kept] for chunk, kept in chunks())
 
-    def marked(part: Path) -> tuple[np.ndarray, np.ndarray, int]:
+    def marked(chunk: np.lib.npyio.NpzFile, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
         """Points and weights of the faces that are kept, people's points over the teacher's, and on how many faces."""
-        chunk, kept = trusted(part)
         # A point outside the picture was guessed, not seen.
         points, size = chunk["points"][kept], chunk["size"][kept]
         weights = ((points > 0) & (points < size[:, None, ::-1])).all(-1).astype(np.float32)
         return points, weights, _put_human_points(human, chunk["names"][kept], points, weights)
 
     for part in parts:
-        chunk, kept = trusted(part)
+        chunk = np.load(part, allow_pickle=False)
+        kept = trusted(chunk)
+        masks.append(kept)
         agreed = chunk["disagreement"] <= max_disagreement
         states.update(np.where((chunk["state"] == "face") & ~kept, np.where(agreed, "extreme pose", "disagree"), chunk["state"]).tolist())
-        _, weights, count = marked(part)
+        _, weights, count = marked(chunk, kept)
         people, outside, width = people + count, outside + float((1 - weights).sum()), max(width, chunk["names"].dtype.itemsize // 4)
 
     columns = {
         "names": Column(np.dtype(f"<U{width}"), (), stored("names")),
-        "points": Column(np.float32, (106, 2), lambda: (marked(part)[0] for part in parts)),
-        "weights": Column(np.float32, (106,), lambda: (marked(part)[1] for part in parts)),
+        "points": Column(np.float32, (106, 2), lambda: (marked(*one)[0] for one in chunks())),
+        "weights": Column(np.float32, (106,), lambda: (marked(*one)[1] for one in chunks())),
         "mesh": Column(np.float32, (MESH_COUNT, 3), stored("mesh")),
         "disagreement": Column(np.float32, (), stored("disagreement")),
     }

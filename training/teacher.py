@@ -6,6 +6,7 @@ import math
 import os
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -109,9 +110,13 @@ def find_meshes(image: np.ndarray, pad_share: float = 0.25) -> list[np.ndarray]:
     pad = round(pad_share * max(image.shape[:2]))
     padded = cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_CONSTANT) if pad else image
     found = _face_mesh().process(np.ascontiguousarray(padded)).multi_face_landmarks or []
-    height, width = padded.shape[:2]
-    meshes = [np.array([(p.x * width, p.y * height, p.z * width) for p in face.landmark]) - [pad, pad, 0] for face in found]
+    meshes = [mesh_vertices(face, *padded.shape[:2]) - [pad, pad, 0] for face in found]
     return sorted(meshes, key=_extent_px, reverse=True)
+
+
+def mesh_vertices(face: Any, height: int, width: int) -> np.ndarray:
+    """Returns MediaPipe's normalised landmarks of a face as (478, 3) image pixels (depth in the same unit)."""
+    return np.array([(point.x * width, point.y * height, point.z * width) for point in face.landmark])
 
 
 def label(image: np.ndarray) -> list[Label]:
@@ -121,6 +126,8 @@ def label(image: np.ndarray) -> list[Label]:
       image: (H, W, 3) uint8 RGB.
     """
     meshes = find_meshes(image)
+    if not meshes:
+        return []
     meshes = [mesh for mesh in meshes if _extent_px(mesh) >= BACKGROUND_SHARE * _extent_px(meshes[0])]
     mirrored = [_mirrored(mesh_to_106(mesh), image.shape[1]) for mesh in find_meshes(np.ascontiguousarray(image[:, ::-1]))]
     return [_agreed(mesh, mirrored) for mesh in meshes]

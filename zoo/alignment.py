@@ -20,6 +20,8 @@ from zoo.errors import ZooError
 LABEL_TEMPLATE = np.array([[0.340, 0.275], [0.660, 0.275], [0.500, 0.448], [0.500, 0.605]])
 DETECTOR_TEMPLATE = np.array([[0.3364, 0.2803], [0.6636, 0.2803], [0.500, 0.4641], [0.500, 0.6228]])
 
+LABEL_EYE_DISTANCE = float(LABEL_TEMPLATE[1, 0] - LABEL_TEMPLATE[0, 0])  # share of the crop's side
+
 # Eyes nearer to each other than this, or all five points in so small a spot, do not say how a face lies.
 MIN_EYE_DISTANCE_PX = 2.0
 # Below this correlation no turned and scaled template resembles the points: exchanged eyes reach 0.2, a full profile 0.77.
@@ -100,8 +102,7 @@ class Alignment:
         angle = np.deg2rad(rotation_deg)
         linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         centre = np.full(2, self.size / 2)
-        eye_distance_px = (LABEL_TEMPLATE[1, 0] - LABEL_TEMPLATE[0, 0]) * self.size
-        offset = centre - linear @ centre + np.asarray(shift, np.float64) * eye_distance_px
+        offset = centre - linear @ centre + np.asarray(shift, np.float64) * LABEL_EYE_DISTANCE * self.size
         if mirror:
             linear, offset = linear * [[-1], [1]], offset * [-1, 1] + [self.size, 0]
         return Alignment(np.column_stack([linear @ self.matrix[:, :2], linear @ self.matrix[:, 2] + offset]), self.size)

@@ -50,7 +50,8 @@ def decode(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def decode_stored(maps: np.ndarray, scale: float, zero_point: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what `decode` does from maps (grid, grid, K) int8 as a file stores them, in a third of the time: 256 exponentials for all.
+    """Returns what `decode` does from maps (grid, grid, K) int8 as a file stores them: nothing is dequantised, and 256
+    exponentials serve all cells.
 
     Args:
       maps: a stored value v means (v - zero_point) * scale.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 from zoo.files import write_whole
 
 MAX_MEGAPIXELS = 100
@@ -49,7 +49,7 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     except OSError as error:
         raise ZooError(f"cannot read {path}: {error.strerror or error}; {_READABLE}") from None
     except Exception as error:
-        raise ZooError(f"{path} has a damaged header ({_one_line(error)}); {_READABLE}") from None
+        raise ZooError(f"{path} has a damaged header ({one_line(error)}); {_READABLE}") from None
     with file:
         width, height = file.size
         if width * height > MAX_MEGAPIXELS * 1_000_000:
@@ -57,7 +57,7 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         try:
             file.load()
         except Exception as error:
-            raise ZooError(f"{path} is truncated or damaged after its header ({_one_line(error)}); save or copy it again") from None
+            raise ZooError(f"{path} is truncated or damaged after its header ({one_line(error)}); save or copy it again") from None
         try:
             upright = ImageOps.exif_transpose(file)
         except Exception:
@@ -67,14 +67,10 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         except (ValueError, OSError) as error:
             if isinstance(error, ZooError):
                 raise
-            raise ZooError(f"{path} has pixels of mode {upright.mode} ({_one_line(error)}); save it as RGB or greyscale") from None
+            raise ZooError(f"{path} has pixels of mode {upright.mode} ({one_line(error)}); save it as RGB or greyscale") from None
 
 
 _LIMIT = f"at most {MAX_MEGAPIXELS} are possible: scale it down first"
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _check_file(path: Path) -> None:
@@ -191,5 +187,5 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> Path:
     except (OSError, ValueError) as error:  # such as WebP's limit of 16383 px
         if isinstance(error, ZooError):
             raise
-        raise ZooError(f"a picture of {image.shape[1]} x {image.shape[0]} px cannot be written as {kind} ({_one_line(error)})") from None
+        raise ZooError(f"a picture of {image.shape[1]} x {image.shape[0]} px cannot be written as {kind} ({one_line(error)})") from None
     return write_whole(path, buffer.getvalue())

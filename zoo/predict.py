@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 from zoo.images import list_images, read_image, write_image
 from zoo.landmarker import Landmarker, Prediction
 from zoo.overlay import draw_points
@@ -130,7 +130,7 @@ def _predict_one(path: Path, find: Landmarker, target: Path | None, scheme: str,
             write_image(target, image)
         return Result(path, faces, size, target, duration_ms)
     except (ZooError, cv2.error, MemoryError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         return Result(path, size=size, reason=reason)
 
 
@@ -170,10 +170,14 @@ def as_json(results: Iterable[Result], scheme: str, **about: Any) -> dict[str, A
 
 
 def _face_json(face: Prediction, scheme: str) -> dict[str, Any]:
+    return {"box": None if face.box is None else _pixels(face.box), **points_json(face, scheme)}
+
+
+def points_json(face: Prediction, scheme: str) -> dict[str, Any]:
+    """Returns a face's score, and its points and their scores in a scheme, rounded as they are printed."""
     points, scores = face_points(face, scheme)
-    box = None if face.box is None else _pixels(face.box)
     rounded = np.asarray(scores, np.float64).round(SCORE_PLACES).tolist()
-    return {"box": box, "score": round(face.score, SCORE_PLACES), "points": _pixels(points), "scores": rounded}
+    return {"score": round(face.score, SCORE_PLACES), "points": _pixels(points), "scores": rounded}
 
 
 def _pixels(values: Any) -> list:

@@ -18,7 +18,7 @@ import zoo
 from zoo.errors import ZooError
 from zoo.one_euro import Smoothing
 from zoo.overlay import draw_points
-from zoo.predict import PIXEL_PLACES, SCORE_PLACES, face_points
+from zoo.predict import face_points, points_json
 from zoo.tracker import SEARCH_EVERY, TrackedFace, Tracker
 from zoo.video_files import Condition, VideoFrame, VideoWriter, camera_frames, open_video
 
@@ -89,7 +89,8 @@ def _run(arguments: argparse.Namespace, track: Tracker, video: Any, camera: int 
                 print(json.dumps(as_json(seen, frame.time_s, found, arguments.scheme), ensure_ascii=False), flush=True)
             if writer is not None:
                 writer.add(drawn(frame.image, found, arguments.scheme), frame.time_s)
-                writer.add_audio(video.audio if video is not None else [])
+                if video is not None:
+                    writer.add_audio(video.audio)
             faces.update(face.identity for face in found)
             seen += 1
             bar.update()
@@ -119,13 +120,7 @@ def _run(arguments: argparse.Namespace, track: Tracker, video: Any, camera: int 
 
 def as_json(number: int, time_s: float, found: list[TrackedFace], scheme: str) -> dict[str, Any]:
     """Returns what is printed of a frame; points are image pixels, edge-based."""
-    faces = []
-    for face in found:
-        points, scores = face_points(face.prediction, scheme)
-        faces.append({
-            "identity": face.identity, "found_by": face.found_by, "score": round(face.prediction.score, SCORE_PLACES),
-            "points": np.round(points, PIXEL_PLACES).tolist(), "scores": np.round(scores.astype(np.float64), SCORE_PLACES).tolist(),
-        })  # fmt: skip
+    faces = [{"identity": face.identity, "found_by": face.found_by, **points_json(face.prediction, scheme)} for face in found]
     return {"frame": number, "time_s": round(time_s, 6), "scheme": scheme, "faces": faces}
 
 

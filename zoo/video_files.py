@@ -5,6 +5,7 @@ FFmpeg's libraries do the work, through PyAV.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import time
@@ -14,9 +15,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 
 _CODECS = ("libx264", "libopenh264", "mpeg4")  # the first that FFmpeg was built with
 _TICKS_PER_S = 90_000
@@ -86,7 +88,7 @@ class Video:
             except StopIteration:
                 break
             except (av.FFmpegError, OSError) as error:
-                self.condition.ended_early = _one_line(error)
+                self.condition.ended_early = one_line(error)
                 break
             if sound is not None and packet.stream is sound:
                 if packet.dts is not None:
@@ -129,7 +131,7 @@ def open_video(path: str | os.PathLike) -> Video:
     try:
         container = av.open(str(path))
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise ZooError(f"{path} is not a video that can be read: {_one_line(error)}") from None
+        raise ZooError(f"{path} is not a video that can be read: {one_line(error)}") from None
     if not container.streams.video or set(container.format.name.split(",")) & _STILL_PICTURES:
         container.close()
         raise ZooError(f"{path} holds no video stream ({container.format.long_name}); a video file is expected, for pictures use `predict`")
@@ -145,8 +147,6 @@ def camera_frames(number: int) -> Iterator[VideoFrame]:
     Raises:
       ZooError: there is no such camera, or it gives no picture.
     """
-    import cv2
-
     # Asked for directly, so that a missing camera is one line of ours and not ten of OpenCV's.
     if os.path.isdir("/sys/class") and not os.path.exists(f"/dev/video{number}"):
         raise ZooError(f"there is no camera {number}; give another number, or a video file")
@@ -177,7 +177,7 @@ class VideoWriter:
         Raises:
           ZooError: the suffix is of no container that can be written, or the disk refuses.
         """
-        self.path, self.frames_per_s, self.audio_kept, self.frames = Path(path), frames_per_s, False, 0
+        self.path, self.audio_kept, self.frames = Path(path), False, 0
         if self.path.suffix.lower() not in (".mp4", ".mkv", ".mov"):
             raise ZooError(f"the video must end in .mp4, .mkv or .mov, received {str(self.path)!r}")
         import av
@@ -232,7 +232,7 @@ class VideoWriter:
             self._container.mux(packets)
         except OSError as error:
             self.abandon()
-            raise ZooError(f"cannot write {self.path}: {_one_line(error)}") from None
+            raise ZooError(f"cannot write {self.path}: {one_line(error)}") from None
 
     def finish(self) -> Path | None:
         """Ends the file and puts it in its place; returns the path, or None where there was no frame."""
@@ -247,8 +247,6 @@ class VideoWriter:
 
     def abandon(self) -> None:
         """Leaves nothing behind."""
-        import contextlib
-
         with contextlib.suppress(Exception):  # an empty container cannot end well
             self._container.close()
         self._temporary.unlink(missing_ok=True)
@@ -258,7 +256,3 @@ def _upright(frame: Any) -> np.ndarray:
     """Returns a frame's pixels as a player shows them; phones write the sensor's picture and say by how much to turn it."""
     pixels = frame.to_ndarray(format="rgb24")
     return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__

@@ -13,7 +13,7 @@ from training.readers.picture import within
 from training.readers.problems import LabelFault, Problem
 from training.readers.text import finite
 from training.sample import Sample
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 
 _POINTS = 29
 _KEYS = {"train": ("IsTr", "phisTr", "bboxesTr"), "test": ("IsT", "phisT", "bboxesT")}
@@ -47,7 +47,7 @@ def _read(path: Path) -> Iterator[Sample | Problem]:
             count = int(np.prod(mat[pictures].shape))
             rects = _by_rows(np.asarray(mat[boxes]), 4, path, boxes) if boxes in mat else None
     except OSError as error:
-        raise ZooError(f"{path} is no whole HDF5 file (MATLAB 7.3): {' '.join(str(error).split())}") from None
+        raise ZooError(f"{path} is no whole HDF5 file (MATLAB 7.3): {one_line(error)}") from None
     if len(labels) != count:
         raise ZooError(f"{path} has {count} pictures and {len(labels)} labels")
     for index, label in enumerate(labels.astype(np.float64)):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 from zoo.images import MAX_MEGAPIXELS, as_rgb, read_image
 
 _WITHIN = ".mat#"
@@ -41,7 +41,7 @@ def _from_mat(path: Path) -> np.ndarray:
             cells = mat[key]
             pixels = np.asarray(mat[cells[np.unravel_index(int(index), cells.shape)]])
     except (OSError, KeyError, ValueError, IndexError) as error:
-        raise ZooError(f"cannot read picture {place} of {file}: {' '.join(str(error).split())}") from None
+        raise ZooError(f"cannot read picture {place} of {file}: {one_line(error)}") from None
     return as_rgb(pixels.T)  # MATLAB keeps columns first
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from zoo.alignment import Alignment
+from zoo.alignment import LABEL_EYE_DISTANCE, Alignment
 
 FRAMES_PER_S = 30.0
 SIZE_PX = 400
@@ -19,6 +19,7 @@ STILL_SHIFT_PX, STILL_ROTATION_DEG, NOISE_LEVELS, QUALITIES = 0.5, 0.5, 3.0, (70
 # A head that nods, turns in the picture's plane and comes nearer: reach in eye distances, degrees and as a factor; periods in seconds.
 SWAY, TURN_DEG, GROWTH = 0.6, 12.0, 1.12
 _PERIODS_S = (1.6, 2.3, 2.9)
+_NO_MOTION = Alignment(np.eye(2, 3), SIZE_PX)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ def resting(image: np.ndarray, five: np.ndarray, frames: int, seed: int) -> Iter
     """Yields a face that rests before a camera at rest: only noise and compression are new in every frame; as `still`."""
     rng, reference = np.random.default_rng(seed), _reference(five)
     for index in range(frames):
-        yield _frame(image, reference, _moved(0.0, 1.0, np.zeros(2)), index / FRAMES_PER_S, rng)
+        yield _frame(image, reference, (0.0, 1.0, np.zeros(2)), index / FRAMES_PER_S, rng)
 
 
 def still(image: np.ndarray, five: np.ndarray, frames: int, seed: int) -> Iterator[Frame]:
@@ -51,7 +52,7 @@ def still(image: np.ndarray, five: np.ndarray, frames: int, seed: int) -> Iterat
     rng, reference = np.random.default_rng(seed), _reference(five)
     for index in range(frames):
         rotation_deg, shift = rng.uniform(-STILL_ROTATION_DEG, STILL_ROTATION_DEG), rng.uniform(-STILL_SHIFT_PX, STILL_SHIFT_PX, 2)
-        yield _frame(image, reference, _moved(rotation_deg, 1.0, shift), index / FRAMES_PER_S, rng)
+        yield _frame(image, reference, (rotation_deg, 1.0, shift), index / FRAMES_PER_S, rng)
 
 
 def moving(image: np.ndarray, five: np.ndarray, frames: int, seed: int) -> Iterator[Frame]:
@@ -63,7 +64,7 @@ def moving(image: np.ndarray, five: np.ndarray, frames: int, seed: int) -> Itera
         across, turn, nearer = (np.sin(2 * np.pi * time_s / period + phase) for period, phase in zip(_PERIODS_S, phases, strict=False))
         down = np.sin(2 * np.pi * time_s / _PERIODS_S[1] + phases[3])
         shift = np.array([across, 0.5 * down]) * SWAY / 2 * eyes_px
-        yield _frame(image, reference, _moved(TURN_DEG * turn, GROWTH**nearer, shift), time_s, rng)
+        yield _frame(image, reference, (TURN_DEG * turn, GROWTH**nearer, shift), time_s, rng)
 
 
 def _reference(five: np.ndarray) -> Alignment:
@@ -78,17 +79,15 @@ def scale_of(five: np.ndarray) -> float:
     return _reference(five).scale
 
 
-def _moved(rotation_deg: float, scale: float, shift_px: np.ndarray) -> Alignment:
-    angle, centre = np.deg2rad(rotation_deg), np.full(2, SIZE_PX / 2)
-    linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    return Alignment(np.column_stack([linear, centre - linear @ centre + shift_px]), SIZE_PX)
-
-
-def _frame(image: np.ndarray, reference: Alignment, motion: Alignment, time_s: float, rng: np.random.Generator) -> Frame:
-    linear = motion.matrix[:, :2] @ reference.matrix[:, :2]
-    whole = Alignment(np.column_stack([linear, motion.matrix[:, :2] @ reference.matrix[:, 2] + motion.matrix[:, 2]]), SIZE_PX)
-    pixels = whole.crop(image, cv2.BORDER_REPLICATE).astype(np.float32) + rng.normal(0, NOISE_LEVELS, (SIZE_PX, SIZE_PX, 3))
+def _frame(
+    image: np.ndarray, reference: Alignment, motion: tuple[float, float, np.ndarray], time_s: float, rng: np.random.Generator
+) -> Frame:
+    """Returns the frame that shows the reference frame turned in degrees and scaled about its middle, then shifted in pixels."""
+    rotation_deg, scale, shift_px = motion
+    jitter = rotation_deg, scale, shift_px / LABEL_EYE_DISTANCE / SIZE_PX
+    clean = reference.perturbed(*jitter).crop(image, cv2.BORDER_REPLICATE)
+    pixels = clean + rng.normal(0, NOISE_LEVELS, clean.shape)
     pixels = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
     quality = int(rng.integers(QUALITIES[0], QUALITIES[1] + 1))
     _, packed = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return Frame(np.ascontiguousarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1]), time_s, motion)
+    return Frame(np.ascontiguousarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1]), time_s, _NO_MOTION.perturbed(*jitter))

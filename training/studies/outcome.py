@@ -132,7 +132,12 @@ def signed(share: float, places: int = 2) -> str:
 
 def says(difference: Difference) -> str:
     """Returns a paired difference in words, as in `+0.12 points (95 % +0.03..+0.21)`."""
-    return f"{signed(difference.mean)} points (95 % {signed(difference.low)}..{signed(difference.high)})"
+    return in_points(difference.mean, difference.low, difference.high)
+
+
+def in_points(value: float, low: float, high: float, places: int = 2) -> str:
+    """Returns a change of a share and its interval in words; see `says`."""
+    return f"{signed(value, places)} points (95 % {signed(low, places)}..{signed(high, places)})"
 
 
 def compared(value: float, reference: float, less: str = "fewer") -> str:

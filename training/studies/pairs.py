@@ -13,7 +13,7 @@ import numpy as np
 
 from training.readers.groups import group_of
 from training.readers.picture import read_picture
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 from zoo.images import as_rgb, list_images
 
 FOLDS = 10
@@ -177,7 +177,7 @@ def read_bin(path: Path) -> Pairs:
     except OSError as error:
         raise ZooError(f"cannot read {path}: {error.strerror or error}") from None
     except Exception as error:  # a damaged pickle raises anything
-        raise ZooError(f"{path} is no .bin file of pictures and flags: {' '.join(str(error).split())}") from None
+        raise ZooError(f"{path} is no .bin file of pictures and flags: {one_line(error)}") from None
     if not len(same) or len(encoded) != 2 * len(same):
         raise ZooError(f"{path} has {len(encoded)} pictures and {len(same)} flags; two pictures for each flag are expected")
     pictures = tuple(Picture(f"{path.stem} {number}", one) for number, one in enumerate(encoded))

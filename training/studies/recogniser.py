@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from zoo.alignment import Alignment
-from zoo.errors import ZooError, unknown
+from zoo.errors import ZooError, one_line, unknown
 
 # ArcFace's template for 112 px: left eye, right eye, nose tip, mouth corners (Deng et al. 2019), there with pixel centres at integers.
 SIZE = 112
@@ -92,7 +92,7 @@ def _open_onnx(file: Path) -> tuple[list, Callable[[np.ndarray], np.ndarray]]:
         options.log_severity_level = 3
         session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # of a type of its own for every fault
-        raise ZooError(f"onnxruntime refuses {file}: {' '.join(str(error).split())[:200]}") from None
+        raise ZooError(f"onnxruntime refuses {file}: {one_line(error)[:200]}") from None
     given = session.get_inputs()[0]
     return list(given.shape), lambda batch: session.run(None, {given.name: batch})[0]
 
@@ -104,7 +104,7 @@ def _open_tflite(file: Path) -> tuple[list, Callable[[np.ndarray], np.ndarray]]:
         interpreter = Interpreter(str(file), num_threads=1)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        raise ZooError(f"ai-edge-litert refuses {file}: {' '.join(str(error).split())[:200]}") from None
+        raise ZooError(f"ai-edge-litert refuses {file}: {one_line(error)[:200]}") from None
     given, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     if given["dtype"] != np.float32:
         raise ZooError(f"{file} takes {np.dtype(given['dtype']).name}; a float32 recogniser is expected")

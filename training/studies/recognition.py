@@ -14,7 +14,7 @@ from training.evaluation import plots
 from training.evaluation.models import landmarker, resolve
 from training.studies import recogniser as recognisers
 from training.studies import verification
-from training.studies.outcome import Outcome, listed, signed
+from training.studies.outcome import Outcome, in_points, listed, signed
 from training.studies.pairs import Pairs, read_pairs
 from training.studies.verification import Estimate
 from zoo import cards, terminal
@@ -92,10 +92,9 @@ def run(args: argparse.Namespace) -> Outcome:
     if not (kept.same.any() and (~kept.same).any()):
         raise ZooError(f"{pairs.title}: the detector found a face in {int(usable.sum())} of {len(usable)} pictures, which leaves no pairs")
     weights = verification.draw_weights(kept.indices, kept.persons, args.draws, args.seed)
-    arms = []
-    for name, base, noise, bias in plan([NAIVE, *names, MESH], [NAIVE, *noisy]):
-        moved = disturb(points[base], eyes, noise, bias, args.seed)
-        vectors = embedded(pairs, moved, usable, embed, name)
+    arms, ways = [], plan([NAIVE, *names, MESH], [NAIVE, *noisy])
+    moved = [disturb(points[base], eyes, noise, bias, args.seed) for _, base, noise, bias in ways]
+    for (name, base, noise, bias), vectors in zip(ways, embedded(pairs, moved, usable, embed), strict=True):
         scores = (vectors[kept.indices[:, 0]] * vectors[kept.indices[:, 1]]).sum(1)
         arms.append(Arm(name, base, noise, bias, scores, verification.estimates(scores, kept.same, kept.folds, weights)))
     return outcome(arms, kept, title, int((~usable).sum()), args)
@@ -156,13 +155,20 @@ def disturb(points: np.ndarray, eyes: np.ndarray, noise: float, bias: float, see
     return moved
 
 
-def embedded(pairs: Pairs, points: np.ndarray, usable: np.ndarray, embed: recognisers.Embed, name: str) -> np.ndarray:
-    """Returns the unit vectors (pictures, D) of crops aligned by points (pictures, 4 or 5, 2); zeros where a picture is not used."""
-    vectors: list[np.ndarray | None] = [None] * len(pairs.pictures)
-    for index in tqdm(np.flatnonzero(usable), desc=name, unit="face", leave=False):
-        vectors[index] = embed(recognisers.aligned(pairs.pictures[index].read(), points[index])[None])[0]
-    size = next(len(vector) for vector in vectors if vector is not None)
-    return np.array([np.zeros(size) if vector is None else vector for vector in vectors])
+def embedded(pairs: Pairs, ways: Sequence[np.ndarray], usable: np.ndarray, embed: recognisers.Embed) -> np.ndarray:
+    """Returns the unit vectors (ways, pictures, D) of crops aligned by each way's points (pictures, 4 or 5, 2); each picture is read once.
+
+    Pictures that are not used have zeros.
+    """
+    vectors = None
+    for index in tqdm(np.flatnonzero(usable), desc="recognise", unit="picture", leave=False):
+        image = pairs.pictures[index].read()
+        for way, points in enumerate(ways):
+            vector = embed(recognisers.aligned(image, points[index])[None])[0]
+            if vectors is None:
+                vectors = np.zeros((len(ways), len(pairs.pictures), len(vector)))
+            vectors[way, index] = vector
+    return vectors
 
 
 # ---- what is said of it ---------------------------------------------------------------------------------------------------------------
@@ -257,7 +263,7 @@ def _value(arm: Arm) -> str:
 
 def _change(arm: Arm, other: Arm) -> str:
     change = arm.figures[_JUDGED].less(other.figures[_JUDGED])
-    return f"{signed(change.value)} points (95 % {signed(change.low)}..{signed(change.high)})"
+    return in_points(change.value, change.low, change.high)
 
 
 def _verdict(arm: Arm, other: Arm) -> str:

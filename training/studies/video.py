@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import os
 import platform
 import random
 import time
@@ -20,12 +19,12 @@ from training.evaluation.faces import Face, measurable, picture, samples, title
 from training.evaluation.models import landmarker, resolve
 from training.studies import motion
 from training.studies.motion import FRAMES_PER_S, SIZE_PX, Frame
-from training.studies.outcome import Outcome, signed
+from training.studies.outcome import Outcome, in_points, says
 from training.studies.steadiness import WARM_UP_FRAMES, Follow, Steadiness, measure
 from zoo import terminal
 from zoo.errors import ZooError
 from zoo.landmarker import Landmarker
-from zoo.machine import cpu_model
+from zoo.machine import cpu_model, pinned_to_one_core
 from zoo.metrics import Difference, mean_interval, paired_difference
 from zoo.one_euro import Smoothing
 from zoo.schemes import SCHEMES
@@ -78,7 +77,6 @@ def run(args: argparse.Namespace) -> Outcome:
     if blind:
         raise ZooError(f"{blind[0]} found one of the {len(faces)} faces in no frame: nothing can be compared; take other faces")
     speed = time_all(finders, faces, args.rounds, args.seed) if args.rounds else {}
-    main = f"{names[0]}, tracking + filter"
     tables = {"Steadiness": rows(found, [face[0].group for face in faces])} | ({"Speed": speed_rows(speed)} if speed else {})
     conditions = {
         "faces": f"{len(faces)} of {title(args.source)}",
@@ -87,7 +85,7 @@ def run(args: argparse.Namespace) -> Outcome:
         "machine": _machine() if speed else "nothing was timed",
     }
     sentences = findings(found, speed, names, [face[0].group for face in faces])
-    return Outcome("video", QUESTION, sentences, tables, conditions, _NOTES, plot(found, speed, main))
+    return Outcome("video", QUESTION, sentences, tables, conditions, _NOTES, plot(found, speed))
 
 
 def _outer_eyes_px(face: Face) -> float:
@@ -110,15 +108,14 @@ def mesh_follower(faces: int = 1, irises: bool = True) -> Follow:
     with terminal.without_stderr():
         from mediapipe.python.solutions.face_mesh import FaceMesh
 
-        from training.teacher import mesh_to_106
+        from training.teacher import mesh_to_106, mesh_vertices
     mesh = FaceMesh(static_image_mode=False, max_num_faces=faces, refine_landmarks=irises)
 
     def follow(frame: Frame) -> np.ndarray | None:
         found = mesh.process(frame.image).multi_face_landmarks
         if not found or not irises:
             return None
-        height, width = frame.image.shape[:2]
-        return mesh_to_106(np.array([(point.x * width, point.y * height, point.z * width) for point in found[0].landmark]))
+        return mesh_to_106(mesh_vertices(found[0], *frame.image.shape[:2]))
 
     return follow
 
@@ -131,10 +128,7 @@ def time_all(finders: Mapping[str, Landmarker], faces: Sequence[Face], rounds: i
 
     The process is pinned to one core, so that MediaPipe's own threads make no difference; the ways take turns in random order.
     """
-    kept = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    if kept is not None:
-        os.sched_setaffinity(0, {min(kept)})
-    try:
+    with pinned_to_one_core():
         takers: dict[tuple[str, int], Callable[[Frame], Any]] = {}
         scenes = {count: _scene(faces, count, seed) for count in _TIMED_FACES}
         for count in _TIMED_FACES:
@@ -156,10 +150,7 @@ def time_all(finders: Mapping[str, Landmarker], faces: Sequence[Face], rounds: i
                 for frame in some:
                     takers[key](frame)
                 times[key].append(1e3 * (time.perf_counter() - start) / len(some))
-        return {key: values[1:] for key, values in times.items()}  # the first round finds the faces
-    finally:
-        if kept is not None:
-            os.sched_setaffinity(0, kept)
+    return {key: values[1:] for key, values in times.items()}  # the first round finds the faces
 
 
 def _scene(faces: Sequence[Face], count: int, seed: int) -> list[Frame]:
@@ -186,8 +177,8 @@ def speed_rows(speed: Mapping[tuple[str, int], Sequence[float]]) -> list[dict[st
                 f"{faces}, ms": round(ms, 2),
                 f"{faces}, frames/s": round(1e3 / ms),
                 f"{faces}, of the mesh's rate": round(mesh / ms, 2),
+                f"{faces}, of the plain mesh's rate": round(plain / ms, 2),
             }
-            row[f"{faces}, of the plain mesh's rate"] = round(plain / ms, 2)
         table.append(row)
     return table
 
@@ -243,7 +234,7 @@ def findings(
     second = (
         f"In motion they lie {means[filtered].moving:.2f} % from where they were at rest and are {means[filtered].lag_ms:.1f} ms late "
         f"({means[raw].moving:.2f} % and {means[raw].lag_ms:.1f} ms without the filter), the mesh {means[MESH].moving:.2f} % and "
-        f"{means[MESH].lag_ms:.1f} ms: {signed(off.mean)} points (95 % {signed(off.low)}..{signed(off.high)}), {verdict}; the aim, no more "
+        f"{means[MESH].lag_ms:.1f} ms: {says(off)}, {verdict}; the aim, no more "
         f"lag than the mesh, {aim}; {_others(means, names)}."
     )
     return first, second, _speed_sentence(speed, main)
@@ -251,7 +242,7 @@ def findings(
 
 def _steadier(change: Difference) -> str:
     verdict = ("steadier" if change.mean < 0 else "less steady") if change.distinct else "not to be told apart"
-    return f"{signed(change.mean, 3)} points (95 % {signed(change.low, 3)}..{signed(change.high, 3)}), {verdict}"
+    return f"{in_points(change.mean, change.low, change.high, places=3)}, {verdict}"
 
 
 def _means(some: Sequence[Steadiness]) -> Steadiness:
@@ -281,7 +272,7 @@ def _speed_sentence(speed: Mapping[tuple[str, int], Sequence[float]], main: str)
     )
 
 
-def plot(found: Mapping[str, Sequence[Steadiness]], speed: Mapping[tuple[str, int], Sequence[float]], main: str) -> Any:
+def plot(found: Mapping[str, Sequence[Steadiness]], speed: Mapping[tuple[str, int], Sequence[float]]) -> Any:
     """Returns trembling at rest against the distance in motion, a mark for each way, and the frames a second where they were timed."""
     figure, axes = plots.new_figure(2 if speed else 1, width=6.4, height=4.6)
     panel, marks = axes[0, 0], dict(zip(WAYS, "sv*", strict=True))
