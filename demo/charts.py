@@ -12,7 +12,7 @@ from demo.disturb import Knob
 from demo.draw import palette
 
 METRICS = {"NME %": "lower is better", "core12 %": "lower is better", "FR@0.08 %": "lower is better", "AUC@0.08": "higher is better"}
-_SHAPES = {"int8": "circle", "float16": "triangle-up", "float32": "square"}
+_SHAPES = {"int8": "circle", "float32": "square"}
 _GREY = "#7a7f8a"
 _PLOT_PX = 380
 

@@ -19,11 +19,10 @@ from zoo.cards import weights_folder
 from zoo.detector import detect_faces
 from zoo.errors import ZooError
 from zoo.heatmaps import decode
-from zoo.landmarker import Landmarker, Prediction
+from zoo.landmarker import PRECISIONS, Landmarker, Prediction
 from zoo.schemes import get_scheme
 from zoo.variants import DEFAULT_TAG
 
-PRECISIONS = ("int8", "float16", "float32")
 FIVE_NAMES = ("Left eye", "Right eye", "Nose tip", "Left mouth corner", "Right mouth corner")
 WARM_UP_CALLS = 3
 SEARCHED_MEGAPIXELS = 4

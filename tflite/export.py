@@ -17,12 +17,13 @@ from tflite.inspection import endpoints
 from tflite.metadata import Weights, describe
 from tflite.runtime import open_interpreter, open_model, read_model
 from training import runs
-from zoo import terminal
+from zoo import cards, terminal
 from zoo.errors import ZooError
 from zoo.files import write_whole
 from zoo.variants import VariantSpec, get
 
 PRECISIONS = ("float32", "float16", "int8")
+FLOATS = PRECISIONS[:2]
 OUTPUTS = ("maps", "points")
 
 
@@ -30,8 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
     parser.add_argument(
         "run",
-        metavar="RUN|FILE",
-        help="a run's name or folder: a float run gives float files, a quantisation-aware one all; or a file that gives maps, to decode",
+        metavar="RUN|NAME|FILE",
+        help="a run's name or folder: a float run gives float files, a quantisation-aware one all; published weights (mixed-035-128.open), "
+        "for float files of any precision; or a file that gives maps, to decode",
     )
     parser.add_argument("--precision", nargs="+", choices=PRECISIONS, help="what to write (default: all the run allows)")
     parser.add_argument(
@@ -40,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=OUTPUTS,
         help="what the files give: heat maps, or points with the decoder in the graph, as PRECISION-points.tflite (default: maps of a run)",
     )
-    parser.add_argument("--out", help="folder for the files (default: the run's or the file's own)")
+    parser.add_argument("--out", help="folder for the files (default: the run's or the file's own; out/NAME of published weights)")
     parser.add_argument("--json", action="store_true", help="print the rows for programs")
 
 
@@ -51,14 +53,44 @@ def main(args: argparse.Namespace) -> int:
             raise ZooError(f"{args.run} is a file: --output points is possible, and no --precision")
         source = Path(args.run)
         rows = [decoded(source, (Path(args.out) if args.out else source.parent) / f"{source.stem}-points.tflite")]
+    elif args.run in cards.published() and not runs.exists(args.run):
+        _import_tensorflow()
+        rows = export_published(args.run, Path(args.out or Path("out") / args.run), args.precision or FLOATS, args.output or OUTPUTS[:1])
     else:
         folder = runs.run_folder(args.run)
         runs.weights_path(folder)  # what a user may have got wrong comes before the slow import
-        with terminal.without_stderr():
-            import tensorflow  # noqa: F401 - its first import writes a dozen lines
+        _import_tensorflow()
         rows = export(folder, Path(args.out) if args.out else folder, args.precision, args.output or OUTPUTS[:1])
     terminal.show(rows, args.json)
     return 0
+
+
+def _import_tensorflow() -> None:
+    with terminal.without_stderr():
+        import tensorflow  # noqa: F401 - its first import writes a dozen lines
+
+
+def export_published(name: str, out: Path, precisions: Sequence[str] = FLOATS, outputs: Sequence[str] = ("maps",)) -> list[dict[str, Any]]:
+    """Writes float files of published weights, made from their `float.npz`, into `out`; returns a row for each.
+
+    Args:
+      name: of published weights, `variant.tag`.
+      precisions: "float32" or "float16"; an int8 file needs training and is published as it is.
+      outputs: as for `export`.
+
+    Raises:
+      ZooError: int8 is asked for.
+    """
+    from zoo.nets.weights import read_arrays
+
+    if "int8" in precisions:
+        raise ZooError(f"{name} is published in int8: {cards.weights_folder(name) / 'int8.tflite'}; possible here: {', '.join(FLOATS)}")
+    card = cards.read_card(name)
+    spec, arrays = get(card["variant"]), read_arrays(cards.weights_folder(name) / "float.npz")
+    weights = Weights(name, card["tag"], card["date"], card["data"])
+    return [
+        row for precision in precisions for row in _outputs(float_file(spec, arrays, precision), precision, outputs, out, spec, weights)
+    ]
 
 
 def export(
@@ -84,7 +116,7 @@ def export(
     configuration = runs.read_configuration(folder)
     spec = configuration.spec
     parent = runs.run_folder(runs.read_facts(folder)["parent"]) if configuration.quantized else folder
-    possible = PRECISIONS if configuration.quantized else PRECISIONS[:2]
+    possible = PRECISIONS if configuration.quantized else FLOATS
     if sources is None:
         sources = [{"source": Path(entry["source"]).stem, "faces": entry["faces"]} for entry in runs.read_facts(folder)["data"]]
     name, today = f"{configuration.variant}.{configuration.tag}", datetime.date.today().isoformat()
@@ -94,9 +126,17 @@ def export(
         if precision not in possible:
             raise ZooError(f"{folder.name} is a float run: quantize it for int8; possible: {', '.join(possible)}")
         content = int8_file(spec, folder) if precision == "int8" else float_file(spec, read_arrays(runs.weights_path(parent)), precision)
-        for output in outputs:
-            graph, suffix = (with_decoder(content), "-points") if output == "points" else (content, "")
-            rows.append(_written(out / f"{precision}{suffix}.tflite", described(graph, spec, weights), precision, output))
+        rows += _outputs(content, precision, outputs, out, spec, weights)
+    return rows
+
+
+def _outputs(
+    content: bytes, precision: str, outputs: Sequence[str], out: Path, spec: VariantSpec, weights: Weights
+) -> list[dict[str, Any]]:
+    rows = []
+    for output in outputs:
+        graph, suffix = (with_decoder(content), "-points") if output == "points" else (content, "")
+        rows.append(_written(out / f"{precision}{suffix}.tflite", described(graph, spec, weights), precision, output))
     return rows
 
 

@@ -27,6 +27,7 @@ from zoo.costs import count
 from zoo.errors import ZooError, unknown
 from zoo.files import read_npz, sha256, write_json, write_whole
 from zoo.landmarker import Landmarker
+from zoo.nets.weights import write_published
 from zoo.schemes import SCHEMES
 from zoo.variants import get
 
@@ -98,7 +99,7 @@ def refresh(name: str) -> Path:
         shutil.copytree(target, out)
         for path in sorted(out.glob("*.tflite")):
             write_whole(path, exports.described(read_model(path), get(card["variant"]), weights))
-            card["files"][path.name] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+        card["files"] = _files(out)
         write_json(out / "card.json", card)
         write_whole(out / "README.md", cards.model_card(card))
         _replace(out, target)
@@ -115,8 +116,9 @@ def make_card(folder: Path, out: Path, sources: Sequence[str], held_out: Sequenc
     sources_of_training = [_source(entry) for entry in facts["data"]]
     exports.export(folder, out, sources=sources_of_training)
     arrays = read_npz(runs.weights_path(parent))
-    write_whole(out / "float.npz", lambda file: np.savez_compressed(file, **arrays))  # a tenth smaller than a run keeps them
+    write_published(out / "float.npz", arrays)
     reports = {precision: audits.audit(out / f"{precision}.tflite", precision) for precision in exports.PRECISIONS}
+    (out / "float16.tflite").unlink()  # audited, but not shipped: `python -m tflite export NAME` makes it from float.npz
     problems = [f"{precision}: {problem}" for precision, report in reports.items() for problem in report.problems]
     exactness = measured(out, [(source, None) for source in sources] + [(source, configuration.held_out) for source in held_out])
     problems += _too_much_lost(exactness["accuracy"])
@@ -139,9 +141,15 @@ def make_card(folder: Path, out: Path, sources: Sequence[str], held_out: Sequenc
         **exactness,
         "latency": {"machine": benchmarks.caption(), "rows": rows},
         "audit": {name: {"operators": dict(report.operators), "partitions": report.partitions} for name, report in reports.items()},
-        "files": {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in sorted(out.iterdir())},
+        "files": _files(out),
         "problems": problems,
     }  # fmt: skip
+
+
+def _files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Returns the size and hash of each file of weights in a folder."""
+    found = sorted(path for path in folder.iterdir() if path.suffix in (".tflite", ".npz"))
+    return {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in found}
 
 
 def _too_much_lost(accuracy: list[dict[str, Any]]) -> list[str]:

@@ -37,6 +37,11 @@ def run_folder(name: str) -> Path:
     raise ZooError(f"there is no run {name!r}; runs here: {', '.join(there) or 'none'}")
 
 
+def exists(name: str) -> bool:
+    """Returns whether there is a run of this name or at this path."""
+    return any((folder / "config.json").is_file() for folder in (Path(name), RUNS / name))
+
+
 def new_folder(name: str) -> Path:
     """Returns `runs/NAME`, or `runs/NAME-2`, `-3` ... if that is taken."""
     folder, number = RUNS / name, 1

@@ -10,7 +10,7 @@ import numpy as np
 
 from zoo.cards import weights_folder
 from zoo.errors import ZooError
-from zoo.files import read_npz
+from zoo.files import read_npz, write_whole
 from zoo.variants import get, split_tag
 
 
@@ -50,6 +50,15 @@ def from_arrays(model: Any, arrays: dict[str, np.ndarray], *, partial: bool = Fa
 def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Returns the arrays of a weights file (.npz); a ZooError says what is wrong with it."""
     return {key: value.astype(np.float32) for key, value in read_npz(path).items()}
+
+
+def write_published(path: str | os.PathLike, arrays: dict[str, np.ndarray]) -> None:
+    """Writes weights to go on from, in half the bytes: kernels in half precision, everything with one axis as it is.
+
+    Biases and the statistics of normalisation are few, and may lie outside what half precision can tell apart.
+    """
+    halved = {key: value.astype(np.float16 if value.ndim > 1 else np.float32) for key, value in arrays.items()}
+    write_whole(path, lambda file: np.savez_compressed(file, **halved))
 
 
 def read_backbone(model: Any, weights: str) -> int:
