@@ -11,7 +11,7 @@ import zoo
 from tflite.__main__ import main
 from tflite.audit import audit
 from tflite.decoder import with_decoder
-from tflite.export import decoded, described
+from tflite.export import decoded, described, export_published
 from tflite.graph import pack, read_graph, unpack
 from tflite.metadata import Weights
 from tflite.runtime import RUNTIMES, open_interpreter, open_model, read_model
@@ -34,11 +34,12 @@ DRAWN = range(7000, 7012)
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Returns, by precision, a described copy of a published file and the file with the decoder made from it."""
+    """Returns, by precision, a described copy of a published file, or what is made of it, and the file with the decoder made from it."""
     folder, card, pairs = tmp_path_factory.mktemp("points"), cards.read_card(NAME), {}
+    export_published(NAME, folder, ["float16"])
     for precision in ("int8", "float16", "float32"):
         maps, points = folder / f"{precision}.tflite", folder / f"{precision}-points.tflite"
-        content = read_model(cards.weights_folder(NAME) / maps.name)
+        content = read_model(maps if maps.exists() else cards.weights_folder(NAME) / maps.name)
         maps.write_bytes(described(content, get(NAME), Weights(NAME, card["tag"], card["date"], card["data"])))
         assert decoded(maps, points) == {"file": str(points), "precision": precision, "output": "points", "bytes": points.stat().st_size}
         pairs[precision] = maps, points
