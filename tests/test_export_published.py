@@ -7,6 +7,7 @@ import pytest
 from refusals import assert_refused
 
 from tflite.__main__ import main
+from tflite.audit import audit
 from tflite.runtime import open_model
 from training import runs
 from zoo import cards
@@ -30,6 +31,8 @@ def test_published_weights_are_exported_in_half_precision(tmp_path):
     for precision in ("float16", "float32"):
         model = open_model(tmp_path / f"{precision}.tflite")
         assert model.precision == precision and model.description.document["weights"]["name"] == NAME
+        report = audit(tmp_path / f"{precision}.tflite", precision)
+        assert report.ok and set(report.partitions.values()) == {1} and len(report.partitions) == 2, report.problems
         assert np.abs(model.forward(crop) - expected).max() < HALF_TOLERANCE
     assert (tmp_path / "float16.tflite").stat().st_size < 0.55 * (tmp_path / "float32.tflite").stat().st_size
 

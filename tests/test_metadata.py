@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from file_alone import metadata as official_metadata
+from halves import NAME, make_weights_files  # noqa: F401
 
 import zoo
 from tflite import publish
@@ -31,9 +32,8 @@ from zoo.files import sha256
 from zoo.schemes import SCHEMES
 from zoo.variants import get
 
-NAME = "mixed-035-128.open"
 SPEC = get(NAME)
-FILES = ("int8", "float32")
+FILES = ("int8", "float16", "float32")
 PICTURES = 10
 ALONE_PX = 0.02  # of crop, between this project's answer and one from the file alone
 
@@ -44,12 +44,12 @@ def card():
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory, card):
-    """Returns the published files by precision, as copies with metadata in a folder where nothing else lies."""
+def files(tmp_path_factory, card, weights_files):
+    """Returns the files by precision, as copies with metadata where nothing else lies."""
     folder = tmp_path_factory.mktemp("moved")
     weights = Weights(NAME, card["tag"], card["date"], card["data"])
     for name in FILES:
-        content = read_model(cards.weights_folder(NAME) / f"{name}.tflite")
+        content = read_model(weights_files[name])
         (folder / f"{name}.tflite").write_bytes(described(content, SPEC, weights))
     return {name: folder / f"{name}.tflite" for name in FILES}
 
@@ -118,12 +118,12 @@ def test_the_document_holds_the_rest(files, card):
 
 @pytest.mark.parametrize("precision", FILES)
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_metadata_changes_no_graph_no_weight_and_no_result(files, precision, runtime, card):
-    published = cards.weights_folder(NAME) / f"{precision}.tflite"
-    before, after = (read_graph(read_model(path)) for path in (published, files[precision]))
+def test_metadata_changes_no_graph_no_weight_and_no_result(weights_files, files, precision, runtime):
+    pair = weights_files[precision], files[precision]
+    before, after = (read_graph(read_model(path)) for path in pair)
     assert before == after
-    crop = np.load(published.parent / "golden.npz")["crop"]
-    first, second = (open_model(path, runtime=runtime) for path in (published, files[precision]))
+    crop = np.load(cards.weights_folder(NAME) / "golden.npz")["crop"]
+    first, second = (open_model(path, runtime=runtime) for path in pair)
     assert second.delegation.whole and np.array_equal(first.forward_stored(crop), second.forward_stored(crop))
 
 

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from halves import NAME, make_weights_files  # noqa: F401
 from stubs import edited, make_stub_files  # noqa: F401
 
 import zoo
 from tflite.__main__ import main
 from tflite.audit import audit
 from tflite.decoder import with_decoder
-from tflite.export import decoded, described, export_published
+from tflite.export import decoded, described
 from tflite.graph import pack, read_graph, unpack
 from tflite.metadata import Weights
 from tflite.runtime import RUNTIMES, open_interpreter, open_model, read_model
@@ -25,7 +26,6 @@ from zoo.images import read_image
 from zoo.schemes import SCHEMES
 from zoo.variants import get
 
-NAME = "mixed-035-128.open"
 GRID, COUNT = 32, 106
 AGREEMENT_CELLS = 0.02  # what is promised of points, of 0..1 scores a tenth of it
 REAL_FACES = Path(__file__).parents[2] / "shared" / "data" / "research" / "wild_68_val"
@@ -33,13 +33,12 @@ DRAWN = range(7000, 7012)
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """Returns, by precision, a described copy of a published file, or what is made of it, and the file with the decoder made from it."""
+def files(tmp_path_factory, weights_files):
+    """Returns, by precision, a described copy of a file of published weights and the file with the decoder made from it."""
     folder, card, pairs = tmp_path_factory.mktemp("points"), cards.read_card(NAME), {}
-    export_published(NAME, folder, ["float16"])
     for precision in ("int8", "float16", "float32"):
         maps, points = folder / f"{precision}.tflite", folder / f"{precision}-points.tflite"
-        content = read_model(maps if maps.exists() else cards.weights_folder(NAME) / maps.name)
+        content = read_model(weights_files[precision])
         maps.write_bytes(described(content, get(NAME), Weights(NAME, card["tag"], card["date"], card["data"])))
         assert decoded(maps, points) == {"file": str(points), "precision": precision, "output": "points", "bytes": points.stat().st_size}
         pairs[precision] = maps, points

@@ -53,8 +53,7 @@ def main(args: argparse.Namespace) -> int:
             raise ZooError(f"{args.run} is a file: --output points is possible, and no --precision")
         source = Path(args.run)
         rows = [decoded(source, (Path(args.out) if args.out else source.parent) / f"{source.stem}-points.tflite")]
-    elif args.run in cards.published() and not runs.exists(args.run):
-        _import_tensorflow()
+    elif args.run in cards.published() and runs.find(args.run) is None:
         rows = export_published(args.run, Path(args.out or Path("out") / args.run), args.precision or FLOATS, args.output or OUTPUTS[:1])
     else:
         folder = runs.run_folder(args.run)
@@ -85,6 +84,7 @@ def export_published(name: str, out: Path, precisions: Sequence[str] = FLOATS, o
 
     if "int8" in precisions:
         raise ZooError(f"{name} is published in int8: {cards.weights_folder(name) / 'int8.tflite'}; possible here: {', '.join(FLOATS)}")
+    _import_tensorflow()
     card = cards.read_card(name)
     spec, arrays = get(card["variant"]), read_arrays(cards.weights_folder(name) / "float.npz")
     weights = Weights(name, card["tag"], card["date"], card["data"])

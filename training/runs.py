@@ -30,16 +30,16 @@ class Checkpoint:
 
 def run_folder(name: str) -> Path:
     """Returns the folder of a run given by its name under `runs/` or by its path; a ZooError lists the runs there are."""
-    for folder in (Path(name), RUNS / name):
-        if (folder / "config.json").is_file():
-            return folder
+    folder = find(name)
+    if folder is not None:
+        return folder
     there = sorted(path.parent.name for path in RUNS.glob("*/config.json"))
     raise ZooError(f"there is no run {name!r}; runs here: {', '.join(there) or 'none'}")
 
 
-def exists(name: str) -> bool:
-    """Returns whether there is a run of this name or at this path."""
-    return any((folder / "config.json").is_file() for folder in (Path(name), RUNS / name))
+def find(name: str) -> Path | None:
+    """Returns the folder of a run given by its path or by its name under `runs/`, or None where there is none."""
+    return next((folder for folder in (Path(name), RUNS / name) if (folder / "config.json").is_file()), None)
 
 
 def new_folder(name: str) -> Path:
