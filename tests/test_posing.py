@@ -10,7 +10,7 @@ from training.batches import balanced_rows, make_batch
 from training.configuration import Configuration
 from training.packs import Pack
 from training.posing import TurnedFace, _planes, _triangles, draw_turn, mesh_yaw_deg
-from training.teacher import MESH_COUNT, depth_of_106, mesh_to_106
+from training.teacher import MESH_COUNT, mesh_to_106, remap
 from zoo.alignment import Alignment, four_points
 from zoo.schemes import SCHEMES
 
@@ -27,9 +27,10 @@ def mesh():
 
 def ellipsoid_mesh():
     """Lays the vertices out by relaxing the mesh's own edges with its outline held on an oval, then gives them the depth of an egg."""
-    from training.posing import _OVAL, _mesh_edges
+    from training.outline import mesh_edges
+    from training.posing import _OVAL
 
-    edges = np.array(sorted(_mesh_edges()))
+    edges = np.vstack([mesh_edges(), mesh_edges()[:, ::-1]])
     place = np.zeros((MESH_COUNT, 2))
     angle = np.linspace(0, 2 * np.pi, len(_OVAL), endpoint=False)
     rim = np.column_stack([np.sin(angle), -np.cos(angle)]) * [80, 100]
@@ -92,7 +93,9 @@ def test_a_positive_yaw_looks_to_the_right_and_hides_the_right_side(mesh):
     nose = face.points[54] - points[54]
     assert nose[0] > 20 and abs(nose[1]) < 1
     _, seen = face.crop(whole(), cv2.BORDER_CONSTANT, (0, 0, 0))
-    assert seen[:14].mean() > seen[19:33].mean() + 0.5
+    assert seen[:33].all()  # the contour is what the turned face shows
+    _, seen = TurnedFace(texture(), mesh, points, 60.0, 0.0).crop(whole(), cv2.BORDER_CONSTANT, (0, 0, 0))
+    assert seen[33:42].all() and not seen[42:47].all()  # the far brow goes behind the forehead
 
 
 def test_a_turn_can_be_taken_back_from_the_yaw(mesh):
@@ -101,9 +104,11 @@ def test_a_turn_can_be_taken_back_from_the_yaw(mesh):
     angle = np.deg2rad(25.0)
     about_y = np.array([[np.cos(angle), 0, -np.sin(angle)], [0, 1, 0], [np.sin(angle), 0, np.cos(angle)]])
     assert mesh_yaw_deg(mesh @ about_y.T) == pytest.approx(mesh_yaw_deg(mesh) + 25, abs=1e-6)
-    expected = (np.column_stack([mesh_to_106(mesh), depth_of_106(mesh)]) @ about_y.T)[:, :2]
-    moved = turned.points - expected
+    expected = (remap(mesh) @ about_y.T)[33:, :2]
+    moved = turned.points[33:] - expected
     assert np.abs(moved - moved[0]).max() < 1e-9  # the same but for the pivot
+    contour = mesh_to_106(mesh @ about_y.T)[:33] + moved[0]
+    np.testing.assert_allclose(turned.points[:33], contour, atol=1e-6)  # and the contour is the turned mesh's own
 
 
 def test_turns_go_further_the_way_a_face_looks_and_end_at_65_degrees(mesh):

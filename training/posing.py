@@ -2,22 +2,21 @@
 
 The mesh of the labels is a surface in three dimensions. Turned, seen along the depth axis and continued by rings that die away into the
 background, it says for every pixel of a crop where in the picture its colour comes from; the pixels are fetched once. Points are
-carried along with their mesh's depth, and what the turned surface hides is hidden from the loss too.
+carried along with their mesh's depth, but for the contour: it is what the picture shows, so it keeps its distance from the outline of
+the turned mesh. What the turned surface hides is hidden from the loss too.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from itertools import pairwise
-from pathlib import Path
 
 import cv2
 import numpy as np
 
-from training.teacher import depth_of_106
+from training.outline import mesh_edges
+from training.teacher import CONTOUR, remap
 from zoo.alignment import Alignment
-from zoo.errors import ZooError
 
 # Mesh vertices of the face's outline, clockwise from the forehead; and the holes of the mesh: the rims of eyes and mouth, from corner to
 # corner, the lower rim first.
@@ -76,9 +75,11 @@ class TurnedFace:
         def turned(vertices: np.ndarray) -> np.ndarray:
             return (vertices - pivot) @ turn.T + pivot
 
-        depths = depth_of_106(mesh)
+        teacher = remap(mesh)
         self._source, self._target = _with_rings(mesh, turned)
-        moved = turned(np.column_stack([points, depths]))
+        moved = turned(np.column_stack([points, teacher[:, 2]]))
+        contour = remap(turned(mesh))[CONTOUR]
+        moved[CONTOUR] = contour + np.column_stack([points - teacher[:, :2], np.zeros(len(points))])[CONTOUR]
         self.points, self._depths = moved[:, :2], moved[:, 2]
         self._eyes = float(np.linalg.norm(mesh[263] - mesh[33]))
 
@@ -123,7 +124,9 @@ class TurnedFace:
         size = len(depth)
         inside = ((crop_points > 0) & (crop_points < size)).all(1)
         columns, rows = np.clip(np.nan_to_num(crop_points), 0, size - 1).astype(int).T
-        return inside & (self._depths <= depth[rows, columns] + _HIDDEN_DEPTH * self._eyes)
+        before = self._depths <= depth[rows, columns] + _HIDDEN_DEPTH * self._eyes
+        before[CONTOUR] = True  # an outline is what nothing of the face stands before
+        return inside & before
 
 
 def _rotation(yaw_deg: float, pitch_deg: float) -> np.ndarray:
@@ -171,7 +174,7 @@ def _planes(corners: np.ndarray, values: np.ndarray) -> np.ndarray:
 def _triangles() -> np.ndarray:
     """Returns (T, 3) int: the mesh's triangles, its holes closed, and the bands between outline and rings."""
     near: dict[int, set[int]] = {}
-    for a, b in _mesh_edges():
+    for a, b in mesh_edges().tolist():
         near.setdefault(a, set()).add(b)
         near.setdefault(b, set()).add(a)
     found = {tuple(sorted((a, b, c))) for a, some in near.items() for b in some for c in some & near[b]}
@@ -182,19 +185,6 @@ def _triangles() -> np.ndarray:
     for inner, outer in pairwise(loops):
         found |= set(_band([*inner, inner[0]], [*outer, outer[0]]))
     return np.array(sorted(t for t in found if len(set(t)) == 3))
-
-
-def _mesh_edges() -> frozenset[tuple[int, int]]:
-    """Returns the edges of MediaPipe's mesh from its wheel, without importing the package, which would bring TensorFlow along."""
-    package = find_spec("mediapipe")
-    folders = list(package.submodule_search_locations or []) if package else []
-    path = Path(folders[0], "python", "solutions", "face_mesh_connections.py") if folders else None
-    if path is None or not path.is_file():
-        raise ZooError("turning faces in depth needs the mesh's edges from mediapipe 0.10.21: it is not installed")
-    spec = spec_from_file_location("face_mesh_connections", path)
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.FACEMESH_TESSELATION
 
 
 def _band(first: tuple[int, ...] | list[int], second: tuple[int, ...] | list[int]) -> list[tuple[int, int, int]]:

@@ -11,12 +11,11 @@ from typing import Any
 import cv2
 import numpy as np
 
+from training.outline import LEFT_JAW, RIGHT_JAW, evenly, seen_jaw
 from zoo.schemes import SCHEMES
 
 # Runs of mesh vertices along which the 106-point scheme spaces its points evenly (by arc length).
 # fmt: off
-_LEFT_JAW = (127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152)
-_RIGHT_JAW = (152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454, 356)
 _BRIDGE = (168, 6, 197, 195, 5, 4)
 _LEFT_LID_UPPER = (33, 246, 161, 160, 159, 158, 157, 173, 133)
 _LEFT_LID_LOWER = (133, 155, 154, 153, 145, 144, 163, 7, 33)
@@ -35,8 +34,6 @@ _VERTICES = {
 }
 # fmt: on
 _RUNS = (
-    (_LEFT_JAW, tuple(range(17))),
-    (_RIGHT_JAW, tuple(range(16, 33))),
     (_BRIDGE, tuple(range(51, 55))),
     (_LEFT_LID_UPPER, (66, 67, 68, 69, 70)),
     (_LEFT_LID_LOWER, (70, 71, 72, 73, 66)),
@@ -46,6 +43,7 @@ _RUNS = (
     (_RIGHT_BROW, tuple(range(42, 47))),
 )
 MESH_COUNT = 478
+CONTOUR = slice(0, 33)
 MAX_FACES = 4
 # A face with less than this share of the largest one's extent stands in the background.
 BACKGROUND_SHARE = 0.4
@@ -53,27 +51,17 @@ BACKGROUND_SHARE = 0.4
 
 def mesh_to_106(mesh: np.ndarray) -> np.ndarray:
     """Returns the 106 points (106, 2) of a mesh (478, 2 or 3), in the mesh's own frame."""
-    return _remapped(np.asarray(mesh, np.float64)[:, :2])
+    return remap(np.asarray(mesh, np.float64)[:, :2])
 
 
-def depth_of_106(mesh: np.ndarray) -> np.ndarray:
-    """Returns the depth (106,) of the 106 points of a mesh (478, 3), in the mesh's own unit; smaller is nearer."""
-    return _remapped(np.asarray(mesh, np.float64))[:, 2]
-
-
-def _remapped(mesh: np.ndarray) -> np.ndarray:
+def remap(mesh: np.ndarray) -> np.ndarray:
+    """Returns the 106 points (106, C) of a mesh (478, C), in the mesh's own frame; a third coordinate is that of the spot on the mesh."""
     points = np.zeros((106, mesh.shape[1]))
+    points[:17], points[16:33] = (evenly(seen_jaw(mesh, jaw), 17) for jaw in (LEFT_JAW, RIGHT_JAW))
     for vertices, targets in _RUNS:
-        points[list(targets)] = _evenly(mesh[list(vertices)], len(targets))
+        points[list(targets)] = evenly(mesh[list(vertices)], len(targets))
     points[list(_VERTICES)] = mesh[list(_VERTICES.values())]
     return points
-
-
-def _evenly(line: np.ndarray, count: int) -> np.ndarray:
-    """Returns points (count, 2 or 3) at even steps along a line in the picture."""
-    lengths = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(line[:, :2], axis=0), axis=1))])
-    at = np.linspace(0, lengths[-1], count)
-    return np.column_stack([np.interp(at, lengths, axis) for axis in line.T])
 
 
 @dataclass(frozen=True, eq=False)
