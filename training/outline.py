@@ -1,7 +1,7 @@
 """The outline of a face as a picture shows it, from the face mesh.
 
 The mesh's own jaw line is a line on the head. On a turned face the far cheek stands before it and is what people mark as the contour:
-there the line is moved outwards to where the mesh ends in the picture.
+there the line is moved outwards to where the mesh's cheek ends in the picture.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ _NOSE_ROOT, _CHIN = 168, 152
 # Down to this share of the axis, outwards means square to it; below, away from the point there.
 _SQUARE_SHARE = 0.9
 _SAMPLES = 40
+# So many edges away from the jaw is still cheek: in profile nose and lips stand out further, and are not the contour.
+_CHEEK_STEPS = 4
 
 
 def seen_jaw(mesh: np.ndarray, jaw: Sequence[int]) -> np.ndarray:
@@ -49,8 +51,8 @@ def seen_jaw(mesh: np.ndarray, jaw: Sequence[int]) -> np.ndarray:
 
 
 def _furthest(mesh: np.ndarray, origins: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the furthest spots (N, C) at which rays (N, 2) meet an edge of the mesh, and how far out they are, -inf where none is met."""
-    first, second = mesh[mesh_edges()[:, 0]], mesh[mesh_edges()[:, 1]]
+    """Returns the furthest spots (N, C) where rays (N, 2) meet an edge of the cheeks, and how far out they are; -inf where they meet none."""
+    first, second = mesh[_cheek_edges()[:, 0]], mesh[_cheek_edges()[:, 1]]
     along = second - first
     start = first[None, :, :2] - origins[:, None]
     ray_x, ray_y = rays[:, :1], rays[:, 1:]
@@ -62,6 +64,16 @@ def _furthest(mesh: np.ndarray, origins: np.ndarray, rays: np.ndarray) -> tuple[
     best = reach.argmax(1)
     rows = np.arange(len(best))
     return first[best] + share[rows, best, None] * along[best], reach[rows, best]
+
+
+@lru_cache(maxsize=1)
+def _cheek_edges() -> np.ndarray:
+    """Returns the edges (E, 2) both ends of which are within a few steps of the jaw."""
+    edges, cheek = mesh_edges(), np.zeros(mesh_edges().max() + 1, bool)
+    cheek[[*LEFT_JAW, *RIGHT_JAW]] = True
+    for _ in range(_CHEEK_STEPS):
+        cheek[edges[cheek[edges].any(1)]] = True
+    return edges[cheek[edges].all(1)]
 
 
 def evenly(line: np.ndarray, count: int) -> np.ndarray:
