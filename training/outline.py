@@ -51,7 +51,7 @@ def seen_jaw(mesh: np.ndarray, jaw: Sequence[int]) -> np.ndarray:
 
 
 def _furthest(mesh: np.ndarray, origins: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the furthest spots (N, C) where rays (N, 2) meet an edge of the cheeks, and how far out they are; -inf where they meet none."""
+    """Returns the furthest spots (N, C) where rays (N, 2) meet an edge of the cheeks, and how far out; -inf where they meet none."""
     first, second = mesh[_cheek_edges()[:, 0]], mesh[_cheek_edges()[:, 1]]
     along = second - first
     start = first[None, :, :2] - origins[:, None]
