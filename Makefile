@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: demo marks test quick lint clean
@@ -27,8 +28,10 @@ marks: $(VENV)/.installed
 	$(BIN)/python -m tflite benchmark mixed-035-128 --rounds 20
 
 # The tests of the page in a browser need Debian's chromium; without it they are skipped and say so.
+# What is timed runs after the rest, by itself; the rest shares the processors by files (WORKERS=1: one after another).
 test: $(VENV)/.installed lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not timed"
+	$(BIN)/python -m pytest -m timed
 
 quick: $(VENV)/.installed
 	$(BIN)/python -m pytest -m "not slow"

@@ -291,10 +291,10 @@ def test_any_four_points_give_an_alignment_with_an_inverse_or_a_refusal(four):
 @pytest.mark.parametrize("offset", [(-400, 0), (0, -400), (700, 0), (0, 700)])
 def test_a_face_outside_the_picture_is_refused_in_one_line(offset):
     with pytest.raises(ZooError, match=re.escape("the picture is 300 x 200 px")) as error:
-        check_inside(GOOD + offset, (200, 300, 3))
+        check_inside(four_points(GOOD + offset), (200, 300, 3))
     assert "\n" not in str(error.value)
 
 
 def test_a_face_partly_outside_the_picture_is_accepted():
-    check_inside(GOOD - np.array([70, 0]), (200, 300, 3))
-    check_inside(GOOD, (200, 300))
+    check_inside(four_points(GOOD - np.array([70, 0])), (200, 300, 3))
+    check_inside(four_points(GOOD), (200, 300))

@@ -4,7 +4,7 @@ import pytest
 
 from training import loading, packs
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timed]
 
 
 def test_the_loader_is_measured_against_training(tmp_path, monkeypatch):

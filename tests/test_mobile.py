@@ -74,9 +74,9 @@ SCENES = {
     "upside down": scene(300, 300, (150, 150), 60.0, 178),
     "beyond the left and upper border": scene(240, 200, (18, 15), 50.0, 30),
     "beyond the right and lower border": scene(241, 203, (230, 190), 50.0, -60),
-    "averaged over 2 x 2": scene(500, 431, (240, 210), 110.0, 12),
-    "averaged over 3 x 3, partly outside": scene(700, 600, (600, 80), 170.0, -35),
-    "averaged over 5 x 5": scene(1201, 1003, (600, 500), 330.0, 3),
+    "halved once": scene(500, 431, (240, 210), 110.0, 12),
+    "halved twice, partly outside": scene(700, 600, (600, 80), 170.0, -35),
+    "halved three times": scene(1201, 1003, (600, 500), 330.0, 3),
 }
 
 

@@ -165,6 +165,7 @@ def face(tmp_path_factory):
     return path
 
 
+@pytest.mark.timed
 def test_the_first_points_are_there_soon(browser, address):
     waits = []
     for _ in range(3):
@@ -179,6 +180,7 @@ def test_the_first_points_are_there_soon(browser, address):
     assert min(waits) < SLACK * FIRST_PAINT_S
 
 
+@pytest.mark.timed
 def test_a_change_is_shown_soon(visit):
     page = visit()
     waits = []

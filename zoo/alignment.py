@@ -6,6 +6,7 @@ half-pixel shift of the system stands in `Alignment.crop`, beside the one call t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -26,6 +27,7 @@ LABEL_EYE_DISTANCE = float(LABEL_TEMPLATE[1, 0] - LABEL_TEMPLATE[0, 0])  # share
 MIN_EYE_DISTANCE_PX = 2.0
 # Below this correlation no turned and scaled template resembles the points: exchanged eyes reach 0.2, a full profile 0.77.
 _MIN_LIKENESS = 0.25
+_AS_COMPLEX = np.array([1, 1j])
 # OpenCV takes no source with a side of SHRT_MAX or more.
 _OPENCV_SIDE_PX = 32_767
 # A face whose points lie further outside the picture than this share of its size cannot be cropped to anything useful.
@@ -62,15 +64,16 @@ class Alignment:
         Raises:
           ZooError: the points do not lie alike, turned and scaled as one may.
         """
-        source_mean, target_mean = image_points.mean(0), crop_points.mean(0)
-        source, target = image_points - source_mean, crop_points - target_mean
         # Points as complex numbers: the factor is <source, target> / <source, source>.
-        z, w = source @ [1, 1j], target @ [1, 1j]
-        if not abs(np.vdot(z, w)) >= _MIN_LIKENESS * np.linalg.norm(z) * np.linalg.norm(w) > 0:
+        z, w = image_points @ _AS_COMPLEX, crop_points @ _AS_COMPLEX
+        z_mean, w_mean = z.sum() / len(z), w.sum() / len(w)
+        z, w = z - z_mean, w - w_mean
+        likeness, spread = np.vdot(z, w), np.vdot(z, z).real
+        if not abs(likeness) >= _MIN_LIKENESS * math.sqrt(spread * np.vdot(w, w).real) > 0:
             raise ZooError("the five points do not lie like a face: the left eye, as seen in the picture, comes first, then the right eye")
-        factor = np.vdot(z, w) / np.vdot(z, z).real
-        linear = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
-        return Alignment(np.column_stack([linear, target_mean - linear @ source_mean]), int(size))
+        factor = likeness / spread
+        offset = w_mean - factor * z_mean
+        return Alignment(np.array([[factor.real, -factor.imag, offset.real], [factor.imag, factor.real, offset.imag]]), int(size))
 
     @property
     def scale(self) -> float:
@@ -110,7 +113,7 @@ class Alignment:
     def crop(self, image: np.ndarray, border: int | None = None, border_value: tuple[int, int, int] = (0, 0, 0)) -> np.ndarray:
         """Returns the face as (size, size, channels), resampled once.
 
-        A face more than twice as large as the crop is first averaged over whole blocks of pixels, so that nothing aliases.
+        A face more than twice as large as the crop is first halved, once or more, by averages of 2 x 2 pixels, so that nothing aliases.
 
         Args:
           image: (H, W, channels) or (H, W) uint8.
@@ -118,7 +121,9 @@ class Alignment:
         """
         border = cv2.BORDER_CONSTANT if border is None else border
         matrix = self.matrix
-        block = int(0.5 / self.scale + 1e-9) + 1 if self.scale < 0.5 else 1
+        block = 1
+        while self.scale * block < 0.5:
+            block *= 2
         if block > 1 or max(image.shape[:2]) >= _OPENCV_SIDE_PX:
             image, matrix = self._averaged(image, matrix, block)
         # warpAffine puts pixel centres on integers; ours lie at i + 0.5.
@@ -127,22 +132,25 @@ class Alignment:
         return cv2.warpAffine(image, centred, (self.size, self.size), flags=cv2.INTER_LINEAR, borderMode=border, borderValue=border_value)
 
     def _averaged(self, image: np.ndarray, matrix: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the part of the image under the crop averaged over blocks, and the matrix for it."""
+        """Returns the part of the image under the crop averaged over blocks (a power of two), and the matrix for it."""
         corners = self.to_image(np.array([[0, 0], [self.size, 0], [0, self.size], [self.size, self.size]], np.float64))
-        height, width = image.shape[:2]
-        margin = 2 * block
-        x0, y0 = np.clip(np.floor(corners.min(0)).astype(int) - margin, 0, [width, height])
-        x1, y1 = np.clip(np.ceil(corners.max(0)).astype(int) + margin, 0, [width, height])
+        spans = zip(corners.min(0).tolist(), corners.max(0).tolist(), image.shape[1::-1], strict=True)
+        (x0, blocks_x), (y0, blocks_y) = (_blocks(low, high, side, block) for low, high, side in spans)
+        small = image[y0 : y0 + blocks_y * block, x0 : x0 + blocks_x * block]
         # Whole blocks only, so that the reduction is a pure scaling; a remainder at the picture's far edge is copied on.
-        blocks_x, blocks_y = max(1, -(-(x1 - x0) // block)), max(1, -(-(y1 - y0) // block))
-        x0, y0 = min(x0, max(width - 1, 0)), min(y0, max(height - 1, 0))
-        part = image[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
-        missing_y, missing_x = blocks_y * block - part.shape[0], blocks_x * block - part.shape[1]
+        missing_y, missing_x = blocks_y * block - small.shape[0], blocks_x * block - small.shape[1]
         if missing_x or missing_y:
-            part = cv2.copyMakeBorder(part, 0, missing_y, 0, missing_x, cv2.BORDER_REPLICATE)
-        small = cv2.resize(part, (blocks_x, blocks_y), interpolation=cv2.INTER_AREA)
-        to_small = np.column_stack([matrix[:, :2] * block, matrix[:, 2] + matrix[:, :2] @ [x0, y0]])
-        return small, to_small
+            small = cv2.copyMakeBorder(small, 0, missing_y, 0, missing_x, cv2.BORDER_REPLICATE)
+        for halved in range(1, block.bit_length()):  # halving is the one reduction by areas that OpenCV does with vector instructions
+            small = cv2.resize(small, (blocks_x * block >> halved, blocks_y * block >> halved), interpolation=cv2.INTER_AREA)
+        return small, np.column_stack([matrix[:, :2] * block, matrix[:, 2] + matrix[:, :2] @ [x0, y0]])
+
+
+def _blocks(low: float, high: float, side: int, block: int) -> tuple[int, int]:
+    """Returns where the blocks that cover `low` to `high` of a side start, within it, and how many they are: with a margin of two."""
+    first = min(max(math.floor(low) - 2 * block, 0), side - 1)
+    last = min(math.ceil(high) + 2 * block, side)
+    return first, max(1, -(-(last - first) // block))
 
 
 def four_points(five: np.ndarray) -> np.ndarray:
@@ -155,21 +163,22 @@ def four_points(five: np.ndarray) -> np.ndarray:
         raise ZooError(f"the five points must have shape (5, 2) (eyes, nose tip, mouth corners) or (4, 2), received {five.shape}")
     if not np.isfinite(five).all():
         raise ZooError(f"the five points must be finite, received {five[~np.isfinite(five).all(1)][0].tolist()}")
-    four = five if len(five) == 4 else np.vstack([five[:3], five[3:].mean(0)])
-    spread = np.linalg.norm(four - four.mean(0), axis=1).max()
+    four = five if len(five) == 4 else np.vstack([five[:3], (five[3:4] + five[4:]) / 2])
+    off = four - four.sum(0) / 4
+    spread = math.sqrt((off * off).sum(1).max())
     if spread < MIN_EYE_DISTANCE_PX:
         raise ZooError(f"the five points lie within {spread:.2g} px of one another: too near to say how the face lies")
     return four
 
 
-def check_inside(five: np.ndarray, shape: tuple[int, ...]) -> None:
-    """Raises a ZooError if the five points lie far outside a picture of this shape (H, W, ...)."""
-    four = four_points(five)
-    extent = np.ptp(four, axis=0).max()
-    low, high = four.min(0) + MAX_OUTSIDE_SHARE * extent, four.max(0) - MAX_OUTSIDE_SHARE * extent
-    height, width = shape[:2]
-    if (high < 0).any() or low[0] > width or low[1] > height or (four.mean(0) < 0).any() or (four.mean(0) > [width, height]).any():
+def check_inside(four: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Raises a ZooError if four points, as `four_points` returns them, lie far outside a picture of this shape (H, W, ...)."""
+    (height, width), (x, y) = shape[:2], four.T.tolist()  # Python's own numbers: for so few, NumPy's calls cost more than their work
+    reach = MAX_OUTSIDE_SHARE * max(max(x) - min(x), max(y) - min(y))
+    centre_x, centre_y = sum(x) / 4, sum(y) / 4
+    seen = max(x) >= reach and max(y) >= reach and min(x) + reach <= width and min(y) + reach <= height
+    if not (seen and 0 <= centre_x <= width and 0 <= centre_y <= height):
         raise ZooError(
-            f"the five points lie outside the picture: their centre is ({four.mean(0)[0]:.0f}, {four.mean(0)[1]:.0f}), "
+            f"the five points lie outside the picture: their centre is ({centre_x:.0f}, {centre_y:.0f}), "
             f"the picture is {width} x {height} px"
         )

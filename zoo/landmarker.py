@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zoo.alignment import DETECTOR_TEMPLATE, LABEL_TEMPLATE, Alignment, check_inside
+from zoo.alignment import DETECTOR_TEMPLATE, LABEL_TEMPLATE, Alignment, check_inside, four_points
 from zoo.cards import published, weights_folder
 from zoo.errors import ZooError, unknown
 from zoo.heatmaps import decode
@@ -110,11 +110,11 @@ class Landmarker:
         return self._find(as_rgb(image), face.points, self.detector_template, face.box)
 
     def _find(self, image: np.ndarray, five: np.ndarray, template: np.ndarray, box: tuple | None) -> Prediction:
-        alignment = Alignment.from_five(five, self.size, template)
-        five = np.asarray(five, np.float64)
-        check_inside(five, image.shape)
+        four = four_points(five)
+        alignment = Alignment.from_pairs(four, template * self.size, self.size)
+        check_inside(four, image.shape)
         crop_points, scores = self.forward_points(alignment.crop(image))
-        return Prediction(alignment.to_image(crop_points), scores, five, box)
+        return Prediction(alignment.to_image(crop_points), scores, np.asarray(five, np.float64), box)
 
     def _decoded(self, crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         found = self.forward(crop)

@@ -130,10 +130,13 @@ public final class LandmarkZoo {
    * Returns the aligned face, size * size RGB, 0 outside the picture.
    *
    * <p>It is bilinear at positions of 1/32 pixel, in integers, as OpenCV's warpAffine computes it, so that the crop is the same to the
-   * last bit. A face more than twice as large as the crop is averaged over blocks first.
+   * last bit. A face more than twice as large as the crop is halved first, once or more.
    */
   public static byte[] crop(byte[] rgb, int width, int height, Alignment m, Settings settings) {
-    int block = m.scale() < 0.5 ? (int) (0.5 / m.scale() + 1e-9) + 1 : 1;
+    int block = 1;
+    while (m.scale() * block < 0.5) {
+      block *= 2;
+    }
     if (block > 1) {
       return averaged(rgb, width, height, block, m, settings);
     }
@@ -166,7 +169,7 @@ public final class LandmarkZoo {
     return x < 0 || y < 0 || x >= width || y >= height ? 0 : rgb[(y * width + x) * 3 + channel] & 0xff;
   }
 
-  /** Averages the part of the picture under the crop over blocks, and crops from there. */
+  /** Halves the part of the picture under the crop until the face is at most twice as large as the crop, and crops from there. */
   private static byte[] averaged(byte[] rgb, int width, int height, int block, Alignment m, Settings settings) {
     double s = settings.size;
     double[] corners = m.toImage(0, 0, s, 0, 0, s, s, s);
@@ -177,37 +180,42 @@ public final class LandmarkZoo {
       lowY = Math.min(lowY, corners[i + 1]);
       highY = Math.max(highY, corners[i + 1]);
     }
-    int margin = 2 * block;
-    int x0 = within(Math.floor(lowX) - margin, width), y0 = within(Math.floor(lowY) - margin, height);
-    int x1 = within(Math.ceil(highX) + margin, width), y1 = within(Math.ceil(highY) + margin, height);
-    int columns = Math.max(1, (x1 - x0 + block - 1) / block), rows = Math.max(1, (y1 - y0 + block - 1) / block);
-    x0 = Math.min(x0, width - 1);
-    y0 = Math.min(y0, height - 1);
-    int lastX = Math.max(x1, x0 + 1) - 1, lastY = Math.max(y1, y0 + 1) - 1; // what lies behind is copied from here
-    byte[] small = new byte[columns * rows * 3];
-    float share = 1f / (block * block);
-    for (int row = 0; row < rows; ++row) {
-      for (int column = 0; column < columns; ++column) {
-        for (int channel = 0; channel < 3; ++channel) {
-          int sum = 0;
-          for (int y = 0; y < block; ++y) {
-            for (int x = 0; x < block; ++x) {
-              int at = Math.min(y0 + row * block + y, lastY) * width + Math.min(x0 + column * block + x, lastX);
-              sum += rgb[at * 3 + channel] & 0xff;
-            }
-          }
-          small[(row * columns + column) * 3 + channel] = (byte) (block == 2 ? (sum + 2) / 4 : (int) Math.rint(sum * share));
-        }
-      }
+    int x0 = first(lowX, width, block), y0 = first(lowY, height, block);
+    int columns = blocks(x0, highX, width, block) * block, rows = blocks(y0, highY, height, block) * block;
+    byte[] small = halved(rgb, width, height, x0, y0, columns / 2, rows / 2);
+    for (int halves = 2; halves < block; halves *= 2) {
+      small = halved(small, columns / halves, rows / halves, 0, 0, columns / halves / 2, rows / halves / 2);
     }
     Alignment toSmall =
         new Alignment(
             m.a * block, m.b * block, m.c + m.a * x0 + m.b * y0, m.d * block, m.e * block, m.f + m.d * x0 + m.e * y0);
-    return crop(small, columns, rows, toSmall, settings);
+    return crop(small, columns / block, rows / block, toSmall, settings);
   }
 
-  private static int within(double value, int limit) {
-    return (int) Math.min(Math.max(value, 0), limit);
+  private static int first(double low, int side, int block) {
+    return (int) Math.min(Math.max(Math.floor(low) - 2 * block, 0), side - 1);
+  }
+
+  private static int blocks(int first, double high, int side, int block) {
+    int last = (int) Math.min(Math.ceil(high) + 2 * block, side);
+    return Math.max(1, (last - first + block - 1) / block);
+  }
+
+  /** Returns columns * rows means of 2 x 2 pixels, from (x0, y0) on; what lies behind the picture's far edge is copied from there. */
+  private static byte[] halved(byte[] rgb, int width, int height, int x0, int y0, int columns, int rows) {
+    byte[] small = new byte[columns * rows * 3];
+    for (int row = 0; row < rows; ++row) {
+      int upper = Math.min(y0 + 2 * row, height - 1) * width, lower = Math.min(y0 + 2 * row + 1, height - 1) * width;
+      for (int column = 0; column < columns; ++column) {
+        int left = Math.min(x0 + 2 * column, width - 1), right = Math.min(x0 + 2 * column + 1, width - 1);
+        for (int channel = 0; channel < 3; ++channel) {
+          int sum = (rgb[(upper + left) * 3 + channel] & 0xff) + (rgb[(upper + right) * 3 + channel] & 0xff)
+              + (rgb[(lower + left) * 3 + channel] & 0xff) + (rgb[(lower + right) * 3 + channel] & 0xff);
+          small[(row * columns + column) * 3 + channel] = (byte) ((sum + 2) / 4);
+        }
+      }
+    }
+    return small;
   }
 
   /** Returns what an int8 file takes: pixel - 128, which is the pixel with its highest bit changed. */

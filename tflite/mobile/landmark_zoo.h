@@ -87,35 +87,42 @@ namespace internal {
 
 inline int round_half_even(double value) { return static_cast<int>(std::nearbyint(value)); }
 
-// Averages the part of the picture under the crop over blocks; makes `alignment` lead from that small picture.
+// Returns columns x rows means of 2 x 2 pixels, from (x0, y0) on; what lies behind the picture's far edge is copied from there.
+inline Picture halved(const Picture& picture, int x0, int y0, int columns, int rows) {
+  Picture small{columns, rows, std::vector<uint8_t>(size_t(columns) * rows * 3)};
+  for (int row = 0; row < rows; ++row) {
+    const size_t upper = size_t(std::min(y0 + 2 * row, picture.height - 1)) * picture.width;
+    const size_t lower = size_t(std::min(y0 + 2 * row + 1, picture.height - 1)) * picture.width;
+    for (int column = 0; column < columns; ++column) {
+      const int left = std::min(x0 + 2 * column, picture.width - 1), right = std::min(x0 + 2 * column + 1, picture.width - 1);
+      for (int channel = 0; channel < 3; ++channel) {
+        auto pixel = [&](size_t at) { return int(picture.rgb[at * 3 + channel]); };
+        const int sum = pixel(upper + left) + pixel(upper + right) + pixel(lower + left) + pixel(lower + right);
+        small.rgb[(size_t(row) * columns + column) * 3 + channel] = static_cast<uint8_t>((sum + 2) / 4);
+      }
+    }
+  }
+  return small;
+}
+
+// Averages the part of the picture under the crop over blocks, a power of two; makes `alignment` lead from that small picture.
 inline Picture averaged(const Picture& picture, int block, const Settings& settings, Alignment* alignment) {
   double low_x = INFINITY, low_y = INFINITY, high_x = -INFINITY, high_y = -INFINITY;
   for (int corner = 0; corner < 4; ++corner) {
     const Point p = alignment->to_image({corner % 2 * double(settings.size), corner / 2 * double(settings.size)});
     low_x = std::min(low_x, p.x), low_y = std::min(low_y, p.y), high_x = std::max(high_x, p.x), high_y = std::max(high_y, p.y);
   }
-  const int margin = 2 * block;
-  auto within = [](double value, int limit) { return static_cast<int>(std::min(std::max(value, 0.0), double(limit))); };
-  int x0 = within(std::floor(low_x) - margin, picture.width), y0 = within(std::floor(low_y) - margin, picture.height);
-  const int x1 = within(std::ceil(high_x) + margin, picture.width), y1 = within(std::ceil(high_y) + margin, picture.height);
-  const int columns = std::max(1, (x1 - x0 + block - 1) / block), rows = std::max(1, (y1 - y0 + block - 1) / block);
-  x0 = std::min(x0, picture.width - 1), y0 = std::min(y0, picture.height - 1);
-  const int last_x = std::max(x1, x0 + 1) - 1, last_y = std::max(y1, y0 + 1) - 1;  // what lies behind is copied from here
-  Picture small{columns, rows, std::vector<uint8_t>(size_t(columns) * rows * 3)};
-  const float share = 1.0f / (block * block);
-  for (int row = 0; row < rows; ++row) {
-    for (int column = 0; column < columns; ++column) {
-      for (int channel = 0; channel < 3; ++channel) {
-        int sum = 0;
-        for (int y = 0; y < block; ++y) {
-          const size_t line = size_t(std::min(y0 + row * block + y, last_y)) * picture.width;
-          for (int x = 0; x < block; ++x) sum += picture.rgb[(line + std::min(x0 + column * block + x, last_x)) * 3 + channel];
-        }
-        const int mean = block == 2 ? (sum + 2) / 4 : round_half_even(sum * share);
-        small.rgb[(size_t(row) * columns + column) * 3 + channel] = static_cast<uint8_t>(mean);
-      }
-    }
-  }
+  auto first = [block](double low, int side) {
+    return static_cast<int>(std::min(std::max(std::floor(low) - 2 * block, 0.0), double(side - 1)));
+  };
+  auto blocks = [block](int start, double high, int side) {
+    const int last = static_cast<int>(std::min(std::ceil(high) + 2 * block, double(side)));
+    return std::max(1, (last - start + block - 1) / block);
+  };
+  const int x0 = first(low_x, picture.width), y0 = first(low_y, picture.height);
+  const int columns = blocks(x0, high_x, picture.width) * block, rows = blocks(y0, high_y, picture.height) * block;
+  Picture small = halved(picture, x0, y0, columns / 2, rows / 2);
+  for (int halves = 2; halves < block; halves *= 2) small = halved(small, 0, 0, small.width / 2, small.height / 2);
   Alignment& m = *alignment;
   m.c += m.a * x0 + m.b * y0;
   m.f += m.d * x0 + m.e * y0;
@@ -128,11 +135,12 @@ inline Picture averaged(const Picture& picture, int block, const Settings& setti
 // Returns the aligned face, size x size RGB, 0 outside the picture.
 //
 // It is bilinear at positions of 1/32 pixel, in integers, as OpenCV's warpAffine computes it, so that the crop is the same to the last
-// bit. A face more than twice as large as the crop is averaged over blocks first.
+// bit. A face more than twice as large as the crop is halved first, once or more.
 inline std::vector<uint8_t> crop(const Picture& picture, Alignment m, const Settings& settings) {
   Picture small;
   const Picture* source = &picture;
-  const int block = m.scale() < 0.5 ? static_cast<int>(0.5 / m.scale() + 1e-9) + 1 : 1;
+  int block = 1;
+  while (m.scale() * block < 0.5) block *= 2;
   if (block > 1) {
     small = internal::averaged(picture, block, settings, &m);
     source = &small;
