@@ -9,6 +9,7 @@ from zoo.errors import ZooError
 from zoo.one_euro import OneEuroFilter, Smoothing
 
 EYES_PX = 80.0
+PLACES = np.random.default_rng(1).uniform(0, 1.5 * EYES_PX, (20, 2))
 
 
 def filtered(points: np.ndarray, times_s: np.ndarray, smoothing: Smoothing | None = None, unit: float = EYES_PX) -> np.ndarray:
@@ -27,13 +28,15 @@ def test_a_point_at_rest_stays_where_it_is():
 
 def test_noise_becomes_less_and_its_middle_stays():
     noise = np.random.default_rng(0).normal(0, 0.25, (600, 20, 2))
-    found = filtered(100 + noise, times(600))[60:]
-    assert found.std() < 0.8 * noise.std() and abs(found.mean() - 100) < 0.02
+    found = filtered(PLACES + noise, times(600))[60:] - PLACES
+    assert found.std() < 0.8 * noise.std() and abs(found.mean()) < 0.02
 
 
 def test_lower_parameters_are_steadier():
     noise = np.random.default_rng(0).normal(0, 0.25, (600, 20, 2))
-    deviations = [filtered(noise, times(600), Smoothing(cutoff, beta))[60:].std() for cutoff, beta in ((0.5, 0), (2, 0), (2, 50), (2, 500))]
+    parameters = ((0.5, 0), (2, 0), (2, 50), (2, 500))
+    found = (filtered(PLACES + noise, times(600), Smoothing(*two)) for two in parameters)
+    deviations = [(some - PLACES)[60:].std() for some in found]
     assert deviations == sorted(deviations) and deviations[0] < 0.4 * deviations[-1]
 
 
@@ -42,7 +45,26 @@ def test_a_moving_point_is_held_back_by_milliseconds_only():
     at = times(120)
     points = (speed_px_per_s * at)[:, None, None] * [[[1.0, 0.0]]]
     behind_px = (points - filtered(points, at))[60:, 0, 0]
-    assert 0 <= behind_px.max() < 0.003 * speed_px_per_s
+    assert np.abs(behind_px).max() < 0.0005 * speed_px_per_s
+
+
+def test_a_face_that_sways_turns_and_grows_is_held_back_by_less_than_a_millisecond():
+    at = times(240)
+    phase = 2 * np.pi * at / 2
+    turn = 1 + 0.1 * np.sin(phase) + 0.2j * np.sin(phase + 1)
+    z = (PLACES - PLACES.mean(0)) @ [1, 1j] * turn[:, None] + 0.5 * EYES_PX * np.sin(phase + 2)[:, None]
+    points = np.stack([z.real, z.imag], axis=2)
+    velocity = np.gradient(points, at, axis=0)
+    late_ms = {beta: 1e3 * (velocity * (points - filtered(points, at, Smoothing(1.0, beta))))[60:].sum() / (velocity[60:] ** 2).sum()
+               for beta in (20, 200)}  # fmt: skip
+    assert abs(late_ms[200]) < 1 and abs(late_ms[20]) < 3
+
+
+def test_a_face_that_stops_is_not_thrown_past_its_place():
+    at = times(120)
+    points = PLACES + (EYES_PX * np.minimum(at, 2.0))[:, None, None] * [1.0, 0.0]
+    beyond_px = (filtered(points, at) - points)[60:, :, 0].max()
+    assert beyond_px < 0.01 * EYES_PX
 
 
 def test_a_face_twice_as_large_is_treated_alike():

@@ -208,8 +208,10 @@ def rows(found: Mapping[str, Sequence[Steadiness]], groups: Sequence[str]) -> li
     return table
 
 
-def _difference(found: Mapping[str, Sequence[Steadiness]], way: str, other: str, figure: str, groups: Sequence[str]) -> Difference:
-    pair = [np.array([getattr(one, figure) for one in found[name]]) / 100 for name in (way, other)]
+def _difference(
+    found: Mapping[str, Sequence[Steadiness]], way: str, other: str, figure: str, groups: Sequence[str], unit: float = 100
+) -> Difference:
+    pair = [np.array([getattr(one, figure) for one in found[name]]) / unit for name in (way, other)]
     return paired_difference(*pair, groups)
 
 
@@ -228,16 +230,22 @@ def findings(
         f"{_steadier(all_points)}, and without the filter {_steadier(unfiltered)}."
     )
     off = _difference(found, filtered, MESH, "moving", groups)
-    late, raw_late = (means[way].lag_ms - means[MESH].lag_ms for way in (filtered, raw))
+    late, raw_late = (_difference(found, way, MESH, "lag_ms", groups, unit=1) for way in (filtered, raw))
     verdict = ("nearer" if off.mean < 0 else "further off") if off.distinct else "not to be told apart"
-    aim = "is met" if late <= 0 else f"is missed by {late:.1f} ms" + (f", without the filter by {raw_late:.1f} ms" if raw_late > 0 else "")
     second = (
         f"In motion they lie {means[filtered].moving:.2f} % from where they were at rest and are {means[filtered].lag_ms:.1f} ms late "
         f"({means[raw].moving:.2f} % and {means[raw].lag_ms:.1f} ms without the filter), the mesh {means[MESH].moving:.2f} % and "
         f"{means[MESH].lag_ms:.1f} ms: {says(off)}, {verdict}; the aim, no more "
-        f"lag than the mesh, {aim}; {_others(means, names)}."
+        f"lag than the mesh, {_aim(late)}, without the filter {_aim(raw_late)}; {_others(means, names)}."
     )
     return first, second, _speed_sentence(speed, main)
+
+
+def _aim(late: Difference) -> str:
+    interval = f"{late.mean:+.1f} ms, 95 % {late.low:+.1f}..{late.high:+.1f}"
+    if late.mean <= 0:
+        return f"is met ({interval})"
+    return f"is missed ({interval})" if late.distinct else f"is not settled ({interval})"
 
 
 def _steadier(change: Difference) -> str:
