@@ -350,6 +350,7 @@ def test_what_a_visitor_gave_is_let_go_of(page):
     assert "picture" not in page.session_state["memory"]._slots
 
 
+@pytest.mark.timed
 def test_a_run_with_open_files_is_quick(page):
     page.multiselect(key="files").set_value(INT8[:3])
     again(page)
