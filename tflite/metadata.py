@@ -116,7 +116,7 @@ def _document(spec: VariantSpec, weights: Weights, image: TensorInfo, kind: str)
             "templates": {"label": LABEL_TEMPLATE.tolist(), "detector": DETECTOR_TEMPLATE.tolist()},
             "templates_are": "label for anchors as people mark them, detector for those of MediaPipe's face detector (short or full range)",
             "sampling": "bilinear at the crop pixels' centres; 0 outside the picture",
-            "reduction": "where the scale is below 1/2, average over blocks of int(0.5 / scale) + 1 pixels first",
+            "reduction": "while the scale is below 1/2, halve the picture first by the means of 2 x 2 pixels",
         },
         "output": {
             "kind": kind, "grid": spec.grid, "stride_px": spec.stride, "map_range": [0.0, heatmaps.MAP_MAX],
