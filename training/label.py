@@ -13,17 +13,19 @@ import numpy as np
 from tqdm import tqdm
 
 from training import adapter as adapters
+from training.blend import blend
 from training.label_file import bend, merge
 from training.labelling import SEVERAL, label_chunk, list_chunks
 from training.sources import group_of, read_source
 from zoo import terminal
-from zoo.errors import ZooError
+from zoo.cards import published
+from zoo.errors import ZooError, unknown
 from zoo.files import read_npz
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
-    parser.add_argument("path", help="folder of pictures (searched with its sub-folders), or a labels file to bend with --adapter")
+    parser.add_argument("path", help="folder of pictures (searched with its sub-folders), or a labels file for --adapter or --blend")
     parser.add_argument("--out", required=True, help="labels file to write (.npz)")
     parser.add_argument("--max-disagreement", type=float, default=0.08, metavar="SHARE",
                         help="leave out a face whose points differ between the picture and its mirror image by more than this share of the "
@@ -34,6 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="what to do with a picture of several faces: skip it, take the largest, or mark all")  # fmt: skip
     parser.add_argument("--adapter", metavar="LABELS", help="bend the points to people's definitions, by an adapter fitted on this labels "
                         "file of a folder with 68 human points in landmarks.npz; the result is of those labels' licence")  # fmt: skip
+    parser.add_argument("--blend", metavar="NAME", help="average the points of a labels file with those of published weights, e.g. "
+                        "mixed-100-192.research, found in the picture and in its mirror image; the result is of their tag")  # fmt: skip
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: one per core)")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
@@ -44,8 +48,12 @@ def main(args: argparse.Namespace) -> int:
     if out.suffix != ".npz":
         raise ZooError(f"--out must end in .npz, received {args.out!r}")
     root = Path(args.path)
-    if args.adapter and root.suffix == ".npz":
-        _show(*_adapted(root, Path(args.adapter), out), args.json)
+    if args.blend and (args.adapter or root.suffix != ".npz"):
+        raise ZooError("--blend takes a labels file, which may have been bent before; label or bend first")
+    if args.blend and args.blend not in published():
+        raise unknown("published weights", args.blend, published())
+    if root.suffix == ".npz" and (args.adapter or args.blend):
+        _show(*((blend(root, args.blend, out, args.workers), []) if args.blend else _adapted(root, Path(args.adapter), out)), args.json)
         return 0
     if not root.is_dir():
         raise ZooError(f"{args.path!r} is not a folder")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -92,15 +92,27 @@ def bend(labels: Path, adapter: Adapter, fitted_on: str, out: Path) -> int:
         for mesh, points in tqdm(rows(labels, ("mesh", "points")), total=count, desc=f"bend {labels.stem}", unit="face", leave=False):
             yield adapter.adapt(mesh, points)[None]
 
-    def copied(key: str) -> Callable[[], Iterator[np.ndarray]]:
-        return lambda: (np.asarray(value)[None] for (value,) in rows(labels, (key,)))
-
     count = found["points"][0][0]
-    columns = {key: Column(dtype, shape[1:], copied(key)) for key, (shape, dtype) in found.items() if shape[:1] == (count,)}
-    columns["points"] = Column(np.float32, (106, 2), bent)
+    columns = copied_columns(labels) | {"points": Column(np.float32, (106, 2), bent)}
     scalars = {"root": np.array(scalar(labels, "root")), "adapted_to": np.array(fitted_on)}
     write_columns(out, scalars, count, columns)
     return count
+
+
+def copied_columns(labels: Path) -> dict[str, Column]:
+    """Returns the columns of a labels file, to be written into another one."""
+
+    def copied(key: str) -> Callable[[], Iterator[np.ndarray]]:
+        return lambda: (np.asarray(value)[None] for (value,) in rows(labels, (key,)))
+
+    found = headers(labels)
+    count = found["points"][0][0]
+    return {key: Column(dtype, shape[1:], copied(key)) for key, (shape, dtype) in found.items() if shape[:1] == (count,)}
+
+
+def people_on_top(root: Path, names: Sequence[str], points: np.ndarray) -> int:
+    """Puts the points that people marked, if `root` has such, over points (N, 106, 2) in place; returns on how many faces."""
+    return _put_human_points(_human_points(root), np.array(names), points, np.ones(points.shape[:2], np.float32))
 
 
 def _human_points(root: Path) -> dict[str, np.ndarray]:

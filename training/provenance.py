@@ -9,6 +9,7 @@ from training.readers.groups import TRAINING_SPLITS
 from training.readers.npz_rows import headers, scalar
 from training.sources import SPLITS, parse_source, split_name
 from zoo.errors import ZooError
+from zoo.variants import split_tag
 
 
 @dataclass(frozen=True)
@@ -62,19 +63,32 @@ def provenance(source: str) -> Provenance | None:
     Raises:
       ZooError: a labels file is broken.
     """
-    path, adapted_to = Path(split_name(source)[0]), None
+    path, adapted_to, blended_with = Path(split_name(source)[0]), None, None
     name = path.stem
     if path.suffix == ".npz" and path.is_file():
         arrays = headers(path)
         name = Path(scalar(path, "root")).name if "root" in arrays else name
-        adapted_to = scalar(path, "adapted_to") if "adapted_to" in arrays else None
+        adapted_to, blended_with = (scalar(path, key) if key in arrays else None for key in ("adapted_to", "blended_with"))
     known = KNOWN.get(name) or _of_format(source)
-    if adapted_to is None:
-        return known
+    if adapted_to is not None:
+        known = _adapted(name, known, adapted_to)
+    return known if blended_with is None else _blended(name, known, blended_with)
+
+
+def _adapted(name: str, known: Provenance | None, adapted_to: str) -> Provenance:
     people = KNOWN.get(adapted_to)
     title, licence = (known.title, known.licence) if known else (name, "the trainer's own")
     labels = f"{_MESH}, bent by an adapter fitted on {adapted_to} ({people.labels if people else 'labels of its own'})"
     return Provenance(title, labels, f"pictures: {licence}; labels: as {adapted_to}", people.tag if people else "research")
+
+
+def _blended(name: str, known: Provenance | None, weights: str) -> Provenance:
+    """Returns a source whose labels are averaged with what weights of the zoo found: what trained these, trained the labels."""
+    known = known or Provenance(name, "labels of its own", "the trainer's own", "")
+    title, labels, licence, tag = known.title, known.labels, known.licence, known.tag
+    said = f"{labels}; averaged with the points that {weights} finds in the picture and in its mirror image"
+    tag = "research" if "research" in (tag, split_tag(weights)[1]) else tag
+    return Provenance(title, said, f"{licence}; labels also: as {weights}", tag)
 
 
 def _of_format(source: str) -> Provenance | None:
