@@ -9,7 +9,9 @@ import pytest
 
 import zoo
 from tflite.audit import audit
-from tflite.runtime import open_model
+from tflite.export import described
+from tflite.metadata import Weights
+from tflite.runtime import open_model, read_model
 from zoo import cards
 from zoo.alignment import Alignment
 from zoo.costs import count
@@ -43,6 +45,16 @@ def test_card_is_true_of_its_files(name):
     cost = count(zoo.get(name))
     assert (card["parameters"], card["macs"]) == (cost.parameters, cost.macs)
     assert (folder / "README.md").read_text() == cards.model_card(card)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_files_describe_themselves_as_the_code_does_today(name):
+    """What crop and decoder do changes in one place; a file that says otherwise misleads whoever reads it on a phone."""
+    card = cards.read_card(name)
+    weights = Weights(card["name"], card["tag"], card["date"], card["data"])
+    for path in sorted(cards.weights_folder(name).glob("*.tflite")):
+        content = read_model(path)
+        assert described(content, zoo.get(card["variant"]), weights) == content, f"python -m tflite publish --refresh {name}"
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
