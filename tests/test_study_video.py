@@ -93,6 +93,12 @@ def test_missed_frames_are_counted_and_do_not_spoil_the_rest(clips):
     assert found.missed == pytest.approx(0.2, abs=0.02) and found.resting < 1e-6 and abs(found.lag_ms) < 1e-6
 
 
+def test_frames_in_which_somebody_else_is_followed_are_missed(clips):
+    numbers = iter(range(1000))
+    found = measure(lambda: lambda frame: true_points(frame) + 2 * EYES_PX * (next(numbers) % 5 == 0), *clips, EYES_PX)
+    assert found.missed == pytest.approx(0.2, abs=0.02) and found.moving < 1e-6 and abs(found.lag_ms) < 1e-6
+
+
 # ---- what is said --------------------------------------------------------------------------------------------------------------------
 
 

@@ -48,6 +48,9 @@ def measure(
       eyes_px: the true outer eye corners' distance in the reference frame, one unit for every way.
     """
     rest, tremble, motion = (_back_mapped(start(), clip) for clip in (resting, still, moving))
+    place = np.nanmedian(rest, 0)
+    for points in (rest, tremble, motion):  # what is followed an eye distance away is somebody else, and this face is missed
+        points[np.linalg.norm(points - place, axis=2).mean(1) > eyes_px] = np.nan
     place = np.nanmean(rest, 0)
     off = (motion - place)[:, _CORE]
     missed = float(np.mean([np.isnan(points[:, 0, 0]).mean() for points in (rest, tremble, motion)]))
