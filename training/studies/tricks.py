@@ -81,7 +81,9 @@ def run(options: Options) -> Outcome:
         "Reading the same maps": [row for name, e in read.items() for row in reading_rows(name, e, options)],
     }
     held = {"Measured on": options.title, "Five points": options.aligned, "Maps of": list(models), "Seed": options.base.seed, **conditions}
-    said = (reading_sentence(model, errors, options), arms_sentence(found, omitted), chance_sentence(errors, found, options))
+    trained_for = conditions["Training"].partition(", seed")[0] if found else ""
+    second = arms_sentence(found, omitted, trained_for)
+    said = (reading_sentence(model, errors, options), second, chance_sentence(errors, found, options))
     return Outcome("tricks", QUESTION, said, {t: rows for t, rows in tables.items() if rows}, held, _NOTES, plot(errors, found, options))
 
 
@@ -190,8 +192,8 @@ def reading_sentence(model: str, errors: dict[str, np.ndarray], options: Options
     )
 
 
-def arms_sentence(found: dict[str, Evaluation], omitted: dict[str, str]) -> str:
-    """Returns which tricks matter."""
+def arms_sentence(found: dict[str, Evaluation], omitted: dict[str, str], trained_for: str) -> str:
+    """Returns which tricks matter, and after how much training: what a long one makes up for, a short one lacks."""
     changes = {n: d for n in found if n not in (OTHER_SEED, INT8) and (d := difference(n, found))}
     if not changes:
         return "No arms were trained: give a --budget."
@@ -203,7 +205,7 @@ def arms_sentence(found: dict[str, Evaluation], omitted: dict[str, str]) -> str:
     said += [f"error shrinks with {listed(gain)}"] if gain else []
     said += [f"the faces cannot tell what is lost with {listed(same)}"] if same else []
     untold = f" ({listed(list(omitted))} were not trained)" if omitted else ""
-    return f"Of {len(changes)} tricks left out one at a time, by core12: {'; '.join(said)}{untold}."
+    return f"In trainings of {trained_for}, of {len(changes)} tricks left out one at a time, by core12: {'; '.join(said)}{untold}."
 
 
 def chance_sentence(errors: dict[str, np.ndarray], found: dict[str, Evaluation], options: Options) -> str:
