@@ -48,7 +48,7 @@ def test_what_a_network_sees_too_far_left_in_both_pictures_is_averaged_away():
 
 
 @pytest.mark.slow
-def test_labels_move_half_way_to_what_the_network_finds(tmp_path, monkeypatch):
+def test_labels_move_half_way_to_what_the_network_finds(tmp_path):
     labels = labels_file(tmp_path, moved_px=4.0)
     done = blend(labels, NAME, tmp_path / "out.npz", workers=1)
     assert done == {"labels": "labels.npz", "faces": 1, "blended": 1, "with": NAME}

@@ -15,6 +15,7 @@ from training.label_file import copied_columns, people_on_top
 from training.npz_columns import Column, write_columns
 from training.readers.npz_rows import headers, rows, scalar
 from training.readers.picture import read_picture
+from training.teacher import mirrored
 from zoo.errors import ZooError
 from zoo.landmarker import Landmarker, load
 from zoo.schemes import SCHEMES
@@ -42,7 +43,7 @@ def mirror_averaged(find: Callable, image: np.ndarray, five: np.ndarray) -> np.n
     """
     width = image.shape[1]
     across = find(np.ascontiguousarray(image[:, ::-1]), (five * [-1, 1] + [width, 0])[_MIRRORED_FIVE]).points
-    return (find(image, five).points + (across * [-1, 1] + [width, 0])[_SCHEME.mirror]) / 2
+    return (find(image, five).points + mirrored(across, width)) / 2
 
 
 def blend(labels: Path, name: str, out: Path, workers: int | None = None) -> dict:
@@ -60,7 +61,8 @@ def blend(labels: Path, name: str, out: Path, workers: int | None = None) -> dic
     root, count = Path(scalar(labels, "root")), found["points"][0][0]
     if "blended_with" in found:
         raise ZooError(f"{labels} is blended with {scalar(labels, 'blended_with')} already: blend the labels file that it was made of")
-    tasks = [(str(root / str(picture)), np.asarray(points, np.float64)) for picture, points in rows(labels, ("names", "points"))]
+    faces = [(str(picture), np.asarray(points, np.float64)) for picture, points in rows(labels, ("names", "points"))]
+    tasks = [(str(root / picture), points) for picture, points in faces]
     chunks = [tasks[i : i + _CHUNK] for i in range(0, len(tasks), _CHUNK)]
     blended, kept = [], 0
     with (
@@ -72,7 +74,7 @@ def blend(labels: Path, name: str, out: Path, workers: int | None = None) -> dic
             kept += used
             bar.update(len(points))
     points = np.concatenate(blended).astype(np.float32) if blended else np.zeros((0, 106, 2), np.float32)
-    people_on_top(root, [str(picture) for picture, in rows(labels, ("names",))], points)
+    people_on_top(root, [picture for picture, _ in faces], points)
 
     def whole() -> Iterator[np.ndarray]:
         yield points

@@ -52,8 +52,11 @@ def main(args: argparse.Namespace) -> int:
         raise ZooError("--blend takes a labels file, which may have been bent before; label or bend first")
     if args.blend and args.blend not in published():
         raise unknown("published weights", args.blend, published())
-    if root.suffix == ".npz" and (args.adapter or args.blend):
-        _show(*((blend(root, args.blend, out, args.workers), []) if args.blend else _adapted(root, Path(args.adapter), out)), args.json)
+    if args.blend:
+        _show(blend(root, args.blend, out, args.workers), [], args.json)
+        return 0
+    if args.adapter and root.suffix == ".npz":
+        _show(*_adapted(root, Path(args.adapter), out), args.json)
         return 0
     if not root.is_dir():
         raise ZooError(f"{args.path!r} is not a folder")

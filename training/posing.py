@@ -78,8 +78,8 @@ class TurnedFace:
         teacher = remap(mesh)
         self._source, self._target = _with_rings(mesh, turned)
         moved = turned(np.column_stack([points, teacher[:, 2]]))
-        contour = remap(turned(mesh))[CONTOUR]
-        moved[CONTOUR] = contour + np.column_stack([points - teacher[:, :2], np.zeros(len(points))])[CONTOUR]
+        moved[CONTOUR] = remap(turned(mesh))[CONTOUR]
+        moved[CONTOUR, :2] += (points - teacher[:, :2])[CONTOUR]
         self.points, self._depths = moved[:, :2], moved[:, 2]
         self._eyes = float(np.linalg.norm(mesh[263] - mesh[33]))
 

@@ -117,20 +117,21 @@ def label(image: np.ndarray) -> list[Label]:
     if not meshes:
         return []
     meshes = [mesh for mesh in meshes if _extent_px(mesh) >= BACKGROUND_SHARE * _extent_px(meshes[0])]
-    mirrored = [_mirrored(mesh_to_106(mesh), image.shape[1]) for mesh in find_meshes(np.ascontiguousarray(image[:, ::-1]))]
-    return [_agreed(mesh, mirrored) for mesh in meshes]
+    across = [mirrored(mesh_to_106(mesh), image.shape[1]) for mesh in find_meshes(np.ascontiguousarray(image[:, ::-1]))]
+    return [_agreed(mesh, across) for mesh in meshes]
 
 
-def _agreed(mesh: np.ndarray, mirrored: list[np.ndarray]) -> Label:
+def _agreed(mesh: np.ndarray, across: list[np.ndarray]) -> Label:
     points = mesh_to_106(mesh)
     eyes = max(float(np.linalg.norm(np.subtract(*points[list(SCHEMES["106"].outer_eyes)]))), 1e-6)
-    other = min(mirrored, key=lambda some: np.linalg.norm(some.mean(0) - points.mean(0)), default=None)
+    other = min(across, key=lambda some: np.linalg.norm(some.mean(0) - points.mean(0)), default=None)
     if other is None or np.linalg.norm(other.mean(0) - points.mean(0)) > eyes:
         return Label(points, mesh, math.inf)
     return Label((points + other) / 2, mesh, float(np.linalg.norm(points - other, axis=1).mean() / eyes))
 
 
-def _mirrored(points: np.ndarray, width: int) -> np.ndarray:
+def mirrored(points: np.ndarray, width: int) -> np.ndarray:
+    """Returns the 106 points (106, 2) as the mirror image of a picture of this width shows them."""
     return (points * [-1, 1] + [width, 0])[SCHEMES["106"].mirror]
 
 

@@ -18,6 +18,7 @@ _SPEED_CUTOFF_HZ = 1.0
 _SHARED_CUTOFF_HZ = 10.0
 # From about this speed on, in eye distances a second, a face is taken to move; at rest its points tremble at a tenth of it or less.
 _SURE_SPEED = 0.2
+_AS_COMPLEX = np.array([1, 1j])
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,12 @@ class OneEuroFilter:
 
 def _shared(speed: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Returns the speed (N, 2) of the points (N, 2) as one moving, turning and growing face: the nearest to their own by least squares."""
-    z, w = points @ [1, 1j], speed @ [1, 1j]
-    mean = w.sum() / len(w)
+    z, w = points @ _AS_COMPLEX, speed @ _AS_COMPLEX
     z = z - z.sum() / len(z)
     spread = np.vdot(z, z).real
-    w = mean + (np.vdot(z, w) / spread * z if spread > 0 else 0 * z)
-    return np.stack([w.real, w.imag], axis=1)
+    turn_and_growth = np.vdot(z, w) / spread if spread > 0 else 0.0
+    fitted = w.sum() / len(w) + turn_and_growth * z
+    return np.stack([fitted.real, fitted.imag], axis=1)
 
 
 def _share(cutoff_hz: float | np.ndarray, step_s: float) -> float | np.ndarray:
