@@ -145,3 +145,10 @@ def test_label_marks_drawn_faces_and_says_why_it_left_some_out(tmp_path, capsys)
             truth = faces[str(name)].points
             eyes = np.linalg.norm(np.subtract(*truth[list(SCHEMES["106"].outer_eyes)]))
             assert np.linalg.norm(points - truth, axis=1).mean() / eyes < TEACHER_ON_DRAWINGS, name
+
+
+def test_a_folder_called_images_is_known_by_the_one_above(tmp_path):
+    labels = write_labels(tmp_path / "x.npz", tmp_path / "utkface" / "images")
+    assert provenance(labels).title == "UTKFace"
+    with pytest.raises(ZooError, match="only weights tagged research"):
+        check_tag(((labels, 1.0),), "open")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from lively import settled_arrays
 
+from training.configuration import Configuration
 from training.widen import widen
 from zoo.errors import ZooError
 from zoo.variants import get
@@ -45,3 +46,29 @@ def test_copies_are_not_alike_with_noise_and_what_fits_stays():
 def test_a_network_does_not_shrink():
     with pytest.raises(ZooError, match=r"a/kernel of shape \(1, 1, 4, 8\) cannot grow into \(1, 1, 4, 4\)"):
         widen({"a/kernel": np.zeros((1, 1, 4, 8), np.float32)}, {"a/kernel": (1, 1, 4, 4)})
+
+
+def test_a_start_from_a_backbone_leaves_the_head_as_it_was(tmp_path, monkeypatch):
+    """So that heads can be compared of which none was trained for longer."""
+    import tf_keras
+
+    from training import fit, runs
+    from zoo.nets import build, to_arrays
+
+    monkeypatch.chdir(tmp_path)
+    trained = settled_arrays(get("mixed-035-096"))
+    folder = runs.new_folder("trained")
+    runs.save_configuration(folder, Configuration("mixed-035-096"), {})
+    runs.save_weights(folder, trained)
+    before, after = {}, {}
+    for name in ("trained", "trained:backbone"):
+        model = build(get("mixed-035-096"), tf_keras)
+        before[name] = to_arrays(model)
+        fit.start(model, name)
+        after[name] = to_arrays(model)
+    for key, value in trained.items():
+        np.testing.assert_allclose(after["trained"][key], value)
+        kept = key.startswith(("head_", "maps"))
+        np.testing.assert_allclose(after["trained:backbone"][key], before["trained:backbone"][key] if kept else value)
+    with pytest.raises(ZooError, match="--init 'nothing:backbone' is not known"):
+        fit.start(model, "nothing:backbone")

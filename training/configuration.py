@@ -32,7 +32,7 @@ class Configuration:
       turn_chance: 0..1, how often a face whose labels came with a mesh is turned in depth (see `training.posing`).
       balance_yaw: 0..1, from drawing faces as often as the source has them to drawing all yaws equally often.
       held_out: share of the groups (people) kept from training, for evaluation.
-      init: "imagenet", a local .npz, published weights `variant.tag`, a run, or "" for none.
+      init: "imagenet", a local .npz, published weights `variant.tag`, a run, the latter two maybe with ":backbone", or "" for none.
       seed: of weights and batches.
       quantized: whether the run is quantisation-aware.
       rounded_targets, loss, laterals, calibrated: for the study of tricks, which leaves one out at a time: points moved to the middle of

@@ -18,6 +18,9 @@ from zoo import terminal
 from zoo.errors import ZooError
 from zoo.variants import TAGS, get, split_tag
 
+# After a name, for a start from its backbone alone; and what the names of the other layers begin with.
+_BACKBONE, _HEAD = ":backbone", ("head_", "maps")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments; every default stands in `Configuration`."""
@@ -26,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", action="append", metavar="NAME[:weight]",
                         help="'synthetic' (default), or PATH[@FORMAT][@SPLIT][@SUBSET], see docs/sources.md; repeatable")  # fmt: skip
     parser.add_argument("--tag", default=default.tag, choices=TAGS, help="what the data allow (default %(default)s)")
-    parser.add_argument("--init", default="", help="start from 'imagenet', a local .npz, published weights (mixed-035-128.open) or a run")
+    parser.add_argument("--init", default="",
+                        help="start from 'imagenet', a local .npz, published weights (mixed-035-128.open) or a run; NAME:backbone leaves "
+                             "their head out")  # fmt: skip
     parser.add_argument("--run", help="name of the run's folder under runs/ (default: the variant's name and tag)")
     parser.add_argument("--resume", metavar="RUN", help="go on with an interrupted run; all other settings are its own")
     for name, meaning in (
@@ -130,16 +135,20 @@ def start(model: Any, init: str) -> None:
     if init == "imagenet" or (init.endswith(".npz") and Path(init).is_file()):
         read_backbone(model, init)
         return
-    if init in published() or f"{init}.open" in published():
-        path = weights_folder(".".join(split_tag(init))) / "float.npz"
+    name = init.removesuffix(_BACKBONE)
+    if name in published() or f"{name}.open" in published():
+        path = weights_folder(".".join(split_tag(name))) / "float.npz"
     else:
         try:
-            path = runs.weights_path(runs.run_folder(init))
+            path = runs.weights_path(runs.run_folder(name))
         except ZooError as error:
             possible = f"imagenet, a .npz file, published weights ({', '.join(published()) or 'none yet'}) or a run"
             raise ZooError(f"--init {init!r} is not known: {possible}; {error}") from None
     shapes = {key: tuple(value.shape) for key, value in to_arrays(model).items()}
-    if not from_arrays(model, widen(read_arrays(path), shapes), partial=True):
+    arrays = widen(read_arrays(path), shapes)
+    if name != init:
+        arrays = {key: value for key, value in arrays.items() if not key.startswith(_HEAD)}
+    if not from_arrays(model, arrays, partial=True):
         raise ZooError(f"--init {init!r} has no variable in common with {model.name}")
 
 

@@ -58,7 +58,8 @@ OWN_LABELS = {"webmorph_189": "manual points"}
 def provenance(source: str) -> Provenance | None:
     """Returns what is known of a source, or None; see `training.sources` for what may follow its path.
 
-    A labels file is known by the folder it marks, whatever its own name; a public set by its name here or by its layout.
+    A labels file is known by the folder it marks, whatever its own name, and by the one above where that is called images; a public set
+    by its name here or by its layout.
 
     Raises:
       ZooError: a labels file is broken.
@@ -67,7 +68,8 @@ def provenance(source: str) -> Provenance | None:
     name = path.stem
     if path.suffix == ".npz" and path.is_file():
         arrays = headers(path)
-        name = Path(scalar(path, "root")).name if "root" in arrays else name
+        root = Path(scalar(path, "root")) if "root" in arrays else path.with_suffix("")
+        name = root.parent.name if root.name == "images" else root.name
         adapted_to, blended_with = (scalar(path, key) if key in arrays else None for key in ("adapted_to", "blended_with"))
     known = KNOWN.get(name) or _of_format(source)
     if adapted_to is not None:
