@@ -15,8 +15,9 @@ from training import quantize as quantizing
 from training import runs, study
 from training.__main__ import main
 from training.configuration import Configuration
+from training.evaluation import words
 from training.evaluation.faces import drawn_face, samples
-from training.studies import arms, decoders, heads, outcome, placements, sensitivity, tricks
+from training.studies import arms, decoders, heads, placements, sensitivity, tricks
 from training.studies.options import Options
 from zoo import cards
 from zoo.errors import ZooError
@@ -140,10 +141,10 @@ def test_label_arms_follow_from_the_sources(faces, tmp_path):
 
 
 def test_words_follow_the_numbers():
-    assert outcome.signed(-0.00001) == "+0.00" and outcome.signed(0.0123) == "+1.23"
-    assert outcome.says(Difference(0.001, -0.002, 0.004, 9, 0.5)) == "+0.10 points (95 % -0.20..+0.40)"
-    assert [outcome.compared(80, 100), outcome.compared(103, 100, "less")] == ["20 % fewer", "3 % more"]
-    assert [outcome.listed(words) for words in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
+    assert words.signed(-0.00001) == "+0.00" and words.signed(0.0123) == "+1.23"
+    assert words.says(Difference(0.001, -0.002, 0.004, 9, 0.5)) == "+0.10 points (95 % -0.20..+0.40)"
+    assert [words.compared(80, 100), words.compared(103, 100, "less")] == ["20 % fewer", "3 % more"]
+    assert [words.listed(some) for some in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
 
 
 def read(folder):

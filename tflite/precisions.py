@@ -17,6 +17,7 @@ from tflite.metadata import Weights
 from training.evaluation import plots
 from training.evaluation.faces import ALIGNMENTS, Face, measurable, picture, samples, title, with_noise
 from training.evaluation.measure import Evaluation, evaluate
+from training.evaluation.words import says, signed
 from zoo import cards, terminal
 from zoo.alignment import Alignment
 from zoo.errors import ZooError, unknown
@@ -175,7 +176,7 @@ def rows(found: Sequence[Measured]) -> list[dict[str, Any]]:
 
 
 def _says(change: Difference | None) -> str | None:
-    return change and f"{100 * change.mean:+.3f} ({100 * change.low:+.3f}..{100 * change.high:+.3f})"
+    return change and f"{signed(change.mean, 3)} ({signed(change.low, 3)}..{signed(change.high, 3)})"
 
 
 def findings(found: Mapping[str, Sequence[Measured]]) -> list[str]:
@@ -192,8 +193,8 @@ def _finding(name: str, by: Mapping[str, Measured]) -> str:
     verdict = "which these faces do not tell from nothing"
     if bought.distinct:
         verdict = "better" if bought.mean < 0 else "worse"
-    text = f"`{name}`: quantised after training core12 changes by {_points(lost[AFTER])} from float, by quantisation-aware training by "
-    text += f"{_points(lost[AWARE])}; the training is worth {_points(bought)}, {verdict}."
+    text = f"`{name}`: quantised after training core12 changes by {says(lost[AFTER])} from float, by quantisation-aware training by "
+    text += f"{says(lost[AWARE])}; the training is worth {says(bought)}, {verdict}."
     return text + _speed(by)
 
 
@@ -204,10 +205,6 @@ def _speed(by: Mapping[str, Measured]) -> str:
         return ""
     size = aware.size_bytes / parent.size_bytes
     return f" Its int8 file takes {after / before:.2f} of float's time on one thread and {size:.2f} of its bytes."
-
-
-def _points(change: Difference) -> str:
-    return f"{100 * change.mean:+.2f} points (95 % {100 * change.low:+.2f}..{100 * change.high:+.2f})"
 
 
 def page(found: Mapping[str, Sequence[Measured]], said: Sequence[str], conditions: str, picture: str) -> str:

@@ -11,10 +11,11 @@ from training import runs
 from training.evaluation import plots
 from training.evaluation.measure import Evaluation, evaluate
 from training.evaluation.models import footprint, landmarker, resolve
+from training.evaluation.words import change_columns, compared, listed, says
 from training.studies import arms
 from training.studies.latency import Latency, latency_of
 from training.studies.options import Options
-from training.studies.outcome import Outcome, change_columns, compared, listed, says
+from training.studies.outcome import Outcome
 from zoo import cards, metrics
 from zoo.costs import count
 from zoo.errors import ZooError

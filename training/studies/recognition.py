@@ -12,9 +12,10 @@ from tqdm import tqdm
 
 from training.evaluation import plots
 from training.evaluation.models import landmarker, resolve
+from training.evaluation.words import in_points, listed, signed
 from training.studies import recogniser as recognisers
 from training.studies import verification
-from training.studies.outcome import Outcome, in_points, listed, signed
+from training.studies.outcome import Outcome
 from training.studies.pairs import Pairs, read_pairs
 from training.studies.verification import Estimate
 from zoo import cards, terminal

@@ -13,10 +13,11 @@ from training.evaluation import plots
 from training.evaluation.faces import Face, find_points, picture
 from training.evaluation.measure import face_errors
 from training.evaluation.models import landmarker
+from training.evaluation.words import change_columns, listed, says, signed
 from training.studies import arms
 from training.studies.arms import Arm
 from training.studies.options import Options
-from training.studies.outcome import Outcome, change_columns, listed, says, signed
+from training.studies.outcome import Outcome
 from training.studies.placements import AMOUNTS, BOX, DETECTED, DETECTOR, EXACT, NOISY, TURNED_BOX, UNITS, carried, disturbed, placements
 from zoo import metrics
 from zoo.landmarker import Landmarker

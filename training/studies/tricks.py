@@ -14,11 +14,12 @@ from training.evaluation import plots
 from training.evaluation.faces import picture, with_noise
 from training.evaluation.measure import Evaluation, evaluate, face_errors
 from training.evaluation.models import landmarker
+from training.evaluation.words import change_columns, listed, says, signed
 from training.studies import arms
 from training.studies.arms import Arm
 from training.studies.decoders import IN_USE, MIRRORED, decoded
 from training.studies.options import Options
-from training.studies.outcome import Outcome, change_columns, listed, says, signed
+from training.studies.outcome import Outcome
 from zoo import metrics
 from zoo.errors import ZooError
 

@@ -17,9 +17,10 @@ from tqdm import tqdm
 from training.evaluation import plots
 from training.evaluation.faces import Face, measurable, picture, samples, title
 from training.evaluation.models import landmarker, resolve
+from training.evaluation.words import in_points, says
 from training.studies import motion
 from training.studies.motion import FRAMES_PER_S, SIZE_PX, Frame
-from training.studies.outcome import Outcome, in_points, says
+from training.studies.outcome import Outcome
 from training.studies.steadiness import WARM_UP_FRAMES, Follow, Steadiness, measure
 from zoo import terminal
 from zoo.errors import ZooError
