@@ -87,6 +87,11 @@ def test_a_known_delay_is_measured(clips, delay):
     assert found.lag_ms == pytest.approx(1e3 * delay / motion.FRAMES_PER_S, rel=0.1) and found.moving > 1
 
 
+def test_what_errs_in_step_with_the_place_is_not_late(clips):
+    found = measure(follower(lambda points: points + 0.03 * (points - motion.SIZE_PX / 2)), *clips, EYES_PX)
+    assert abs(found.lag_ms) < 0.01 and found.moving > 0.4
+
+
 def test_missed_frames_are_counted_and_do_not_spoil_the_rest(clips):
     numbers = iter(range(1000))
     found = measure(lambda: lambda frame: None if next(numbers) % 5 == 0 else true_points(frame), *clips, EYES_PX)

@@ -25,7 +25,7 @@ class Steadiness:
       resting, still: root mean square deviation of a point from its own mean place, before a camera at rest, and before one that trembles.
       resting_all: `resting` over all 106 points.
       moving: mean distance, in motion, from where the point lay at rest: what this way gets wrong anyhow does not count.
-      lag_ms: the delay that explains most of that distance: least squares of it on the velocity; below 0 the points lead.
+      lag_ms: the delay that explains most of that distance, see `_lag_ms`; below 0 the points lead.
       missed: share of frames without a face.
     """
 
@@ -75,9 +75,20 @@ def _deviation(points: np.ndarray) -> float:
 
 
 def _lag_ms(place: np.ndarray, off: np.ndarray, clip: Sequence[Frame]) -> float:
-    """Returns the delay: the place (N, 2) and how far off it (frames, N, 2) were seen are of the reference frame."""
+    """Returns the delay: the place (N, 2) and how far off it (frames, N, 2) were seen are of the reference frame.
+
+    A network that errs by where and how large a face stands in the frame, and how it is turned, errs in step with the motion; over a clip
+    of some periods that passes for a millisecond of delay. So what is linear in the motion's four numbers is taken out of both first.
+    """
     where = np.array([frame.motion.to_crop(place) for frame in clip])
     apart = np.array([frame.motion.to_crop(place + some) for frame, some in zip(clip, off, strict=True)]) - where
     velocity = np.gradient(where, 1 / FRAMES_PER_S, axis=0)
-    seen = np.isfinite(apart)
-    return float(-1e3 * (apart[seen] * velocity[seen]).sum() / max((velocity[seen] ** 2).sum(), 1e-9))
+    seen = np.isfinite(apart).all((1, 2))
+    motion = np.array([[*frame.motion.matrix[:, 0], *frame.motion.matrix[:, 2], 1.0] for frame in clip])[seen]
+    apart, velocity = (_unexplained(values[seen].reshape(len(motion), -1), motion) for values in (apart, velocity))
+    return float(-1e3 * (apart * velocity).sum() / max((velocity**2).sum(), 1e-9))
+
+
+def _unexplained(values: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """Returns what least squares on the columns of `by` (frames, M) leaves of each column of the values (frames, N)."""
+    return values - by @ np.linalg.lstsq(by, values, rcond=None)[0]
