@@ -61,7 +61,7 @@ def run(options: Options) -> Outcome:
     """Measures the weights named, or those of the arms that the budget allows."""
     found, conditions = (_given(options), {}) if options.weights else _train(options)
     trainings = {head.name: said for head in found if (said := _training(head))}
-    unequal = bool(options.weights) and len(set(trainings.values())) > 1
+    alike = len(set(trainings.values())) < 2 if options.weights else True
     measured = []
     for head in found:
         models = [model and landmarker(model) for model in (head.float_model, head.int8_model)]
@@ -78,7 +78,7 @@ def run(options: Options) -> Outcome:
         held |= {"Last training": [f"`{name}` {said}" for name, said in trainings.items()]}
     held |= {"Times": times or "none: give --latency"}
     tables = {"Accuracy": [accuracy_row(m, measured[0]) for m in measured], "Cost": [cost_row(m) for m in measured]}
-    return Outcome("heads", QUESTION, finding(measured, options.title, unequal), tables, held, _NOTES, plot(measured))
+    return Outcome("heads", QUESTION, finding(measured, options.title, alike), tables, held, _NOTES, plot(measured))
 
 
 # ---- which weights --------------------------------------------------------------------------------------------------------------------
@@ -181,16 +181,16 @@ def cost_row(measured: Measured) -> dict[str, Any]:
 # ---- words ----------------------------------------------------------------------------------------------------------------------------
 
 
-def finding(measured: Sequence[Measured], title: str, unequal: bool = False) -> tuple[str, str, str]:
-    """Returns three sentences: accuracy, cost, int8; `unequal` says that the heads were not trained alike."""
+def finding(measured: Sequence[Measured], title: str, alike: bool = True) -> tuple[str, str, str]:
+    """Returns three sentences: accuracy, cost, int8; `alike` says whether the heads were trained alike."""
     first, last = measured[0], measured[-1]
     change = metrics.paired_difference(last.floating.core12, first.floating.core12, last.floating.groups)
     verdict = "within chance" if not change.distinct else "better" if change.mean < 0 else "worse"
     figures = listed([f"{m.floating.percent(m.floating.core12):.2f} by `{m.head.name}`" for m in measured])
     accuracy = (
-        f"On {title} the float core12, in % of the outer eye corners' distance, is {figures}; {_noun(last, first)} "
-        f"less {_noun(first, last)} is {says(change)}, {verdict}"
-        f"{'; but these weights were not trained alike, so that this speaks of them and not of the heads' if unequal else ''}."
+        f"On {title} the float core12, in % of the outer eye corners' distance, is {figures}{', trained alike' if alike else ''}; "
+        f"{_noun(last, first)} less {_noun(first, last)} is {says(change)}, {verdict}"
+        f"{'' if alike else '; but these weights were not trained alike, so that this speaks of them and not of the heads'}."
     )
     return accuracy, _cost_sentence(first, last), _int8_sentence(measured)
 
@@ -269,8 +269,8 @@ def _point(panel: Any, x: float, result: Evaluation, colour: str, label: str, ho
 
 _NOTES = (
     "Intervals: bootstrap over photographs or people; changes are paired on the same faces, in points of per cent of the distance between "
-    "the true outer eye corners. They speak of faces, not of trainings: each head was trained once, and its int8 form went on for a tenth "
-    "as many steps. of eyes: of that distance. Milliseconds: one call, one thread, "
+    "the true outer eye corners. They speak of faces, not of trainings: each head was trained once, and its int8 form went on for some "
+    "more steps. of eyes: of that distance. Milliseconds: one call, one thread, "
     "XNNPACK, median; mesh: MediaPipe's face mesh in the same run, by which runs can be compared. KB: thousand bytes of the file; where "
     "there is none yet, four bytes a parameter or one."
 )
