@@ -10,8 +10,10 @@ import subprocess
 import sys
 import time
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -20,7 +22,7 @@ from zoo import terminal
 from zoo.__main__ import main
 from zoo.errors import ZooError
 from zoo.images import write_image
-from zoo.video_files import VideoWriter, open_video
+from zoo.video_files import VideoWriter, camera_frames, open_video
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -180,3 +182,21 @@ def test_fewer_frames_may_be_asked_for(clip, capsys):
     began = time.monotonic()
     out, _ = said(capsys, clip, "--json", "--frames", "3")
     assert len(out.splitlines()) == 3 and time.monotonic() - began < 30
+
+
+def test_a_camera_is_followed_until_it_ends(clip, tmp_path, capsys, monkeypatch):
+    """No camera is here: OpenCV reads a file as it would read one, in its own order of colours."""
+    capture, exists = cv2.VideoCapture, os.path.exists
+    monkeypatch.setattr(os.path, "exists", lambda path: path == "/dev/video0" or exists(path))
+    monkeypatch.setattr(cv2, "VideoCapture", lambda number: capture(str(clip)))
+    frames = list(camera_frames(0))
+    assert len(frames) == 20 and np.abs(frames[0].image.astype(int) - moved(0.0)).mean() < 6
+    assert all(later.time_s > earlier.time_s for earlier, later in pairwise(frames))
+    out, err = said(capsys, "0", "--json", "--frames", "7", "--out", tmp_path / "marked.mp4")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [len(line["faces"]) for line in lines] == 7 * [1] and "7 frames, 1 face told apart" in err
+    assert len(times_of(tmp_path / "marked.mp4")) == 7
+
+    monkeypatch.setattr(cv2, "VideoCapture", lambda number: capture(str(tmp_path / "none.mp4")))
+    _, err = said(capsys, "0", "--json", status=1)
+    assert "camera 0 gives no picture" in err and len(err.strip().splitlines()) == 1
