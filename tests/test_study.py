@@ -241,6 +241,7 @@ def test_heads_compares_published_weights_by_their_cards(somewhere, four_faces):
         assert row["int8 ms"] == pytest.approx(times[0]["median_ms"], abs=1e-3) and row["int8 delegated"] == times[0]["delegated"]
     assert [row["float core12 % of eyes"] for row in results["tables"]["Accuracy"]]
     assert "each set against MediaPipe's mesh in a run of its own" in results["finding"][1]
+    assert "were not trained alike" in results["finding"][0]  # open and research: other data, whatever the steps
 
 
 def test_heads_trains_three_heads_alike(stub_fit, four_faces, monkeypatch):
@@ -253,6 +254,7 @@ def test_heads_trains_three_heads_alike(stub_fit, four_faces, monkeypatch):
     assert len({replace(c, variant="", init="") for c in configurations if not c.quantized}) == 1
     assert all(row["int8 less float: core12 change"] == 0 for row in results["tables"]["Accuracy"])
     assert results["finding"][1].endswith("times of both have not been measured.") and "within chance" in results["finding"][0]
+    assert ", trained alike;" in results["finding"][0]
     costs = {row["weights"].split("-")[2]: row for row in results["tables"]["Cost"]}
     assert costs["shuffle"]["MMAC"] < costs["mixed"]["MMAC"] < costs["deconv"]["MMAC"]
 

@@ -98,6 +98,12 @@ def test_missed_frames_are_counted_and_do_not_spoil_the_rest(clips):
     assert found.missed == pytest.approx(0.2, abs=0.02) and found.resting < 1e-6 and abs(found.lag_ms) < 1e-6
 
 
+@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:All-NaN slice", "ignore:Degrees of freedom")
+def test_a_face_that_is_never_found_is_missed_and_not_late(clips):
+    found = measure(lambda: lambda frame: None, *clips, EYES_PX)
+    assert found.missed == 1 and found.lag_ms == 0
+
+
 def test_frames_in_which_somebody_else_is_followed_are_missed(clips):
     numbers = iter(range(1000))
     found = measure(lambda: lambda frame: true_points(frame) + 2 * EYES_PX * (next(numbers) % 5 == 0), *clips, EYES_PX)

@@ -17,7 +17,7 @@ from tflite.metadata import Weights
 from training.evaluation import plots
 from training.evaluation.faces import ALIGNMENTS, Face, measurable, picture, samples, title, with_noise
 from training.evaluation.measure import Evaluation, evaluate
-from training.evaluation.words import says, signed
+from training.evaluation.words import interval, says, signed
 from zoo import cards, terminal
 from zoo.alignment import Alignment
 from zoo.errors import ZooError, unknown
@@ -176,7 +176,7 @@ def rows(found: Sequence[Measured]) -> list[dict[str, Any]]:
 
 
 def _says(change: Difference | None) -> str | None:
-    return change and f"{signed(change.mean, 3)} ({signed(change.low, 3)}..{signed(change.high, 3)})"
+    return change and f"{signed(change.mean, 3)} ({interval(change.low, change.high, 3)})"
 
 
 def findings(found: Mapping[str, Sequence[Measured]]) -> list[str]:

@@ -18,8 +18,7 @@ from zoo import terminal
 from zoo.errors import ZooError
 from zoo.variants import TAGS, get, split_tag
 
-# After a name, for a start from its backbone alone; and what the names of the other layers begin with.
-_BACKBONE, _HEAD = ":backbone", ("head_", "maps")
+_BACKBONE = ":backbone"  # after a name, for a start from its backbone alone
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -128,7 +127,7 @@ def training_namespace() -> ModuleType:
 def start(model: Any, init: str) -> None:
     """Gives an untrained model its first weights; `init` as in `Configuration`. Those of a narrower network are widened."""
     from zoo.cards import published, weights_folder
-    from zoo.nets.weights import from_arrays, read_arrays, read_backbone, to_arrays
+    from zoo.nets.weights import backbone_arrays, from_arrays, read_arrays, read_backbone, to_arrays
 
     if not init:
         return
@@ -144,11 +143,9 @@ def start(model: Any, init: str) -> None:
         except ZooError as error:
             possible = f"imagenet, a .npz file, published weights ({', '.join(published()) or 'none yet'}) or a run"
             raise ZooError(f"--init {init!r} is not known: {possible}; {error}") from None
+    arrays = read_arrays(path) if name == init else backbone_arrays(read_arrays(path))
     shapes = {key: tuple(value.shape) for key, value in to_arrays(model).items()}
-    arrays = widen(read_arrays(path), shapes)
-    if name != init:
-        arrays = {key: value for key, value in arrays.items() if not key.startswith(_HEAD)}
-    if not from_arrays(model, arrays, partial=True):
+    if not from_arrays(model, widen(arrays, shapes), partial=True):
         raise ZooError(f"--init {init!r} has no variable in common with {model.name}")
 
 

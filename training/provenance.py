@@ -68,8 +68,9 @@ def provenance(source: str) -> Provenance | None:
     name = path.stem
     if path.suffix == ".npz" and path.is_file():
         arrays = headers(path)
-        root = Path(scalar(path, "root")) if "root" in arrays else path.with_suffix("")
-        name = root.parent.name if root.name == "images" else root.name
+        if "root" in arrays:
+            root = Path(scalar(path, "root"))
+            name = root.parent.name if root.name == "images" else root.name
         adapted_to, blended_with = (scalar(path, key) if key in arrays else None for key in ("adapted_to", "blended_with"))
     known = KNOWN.get(name) or _of_format(source)
     if adapted_to is not None:

@@ -43,8 +43,8 @@ def _row(card: dict[str, Any]) -> dict[str, Any]:
         rows = [r for r in card["latency"]["rows"] if r["model"] == model and r["threads"] == threads and r["xnnpack"] == "on"]
         return round(rows[0]["median_ms"], 2) if rows else None
 
-    sources = list(dict.fromkeys(r["source"] for r in card["accuracy"]))
-    source = next((name for name in sources if name == "wild_68_val"), sources[0])
+    sources = [r["source"] for r in card["accuracy"]]
+    source = "wild_68_val" if "wild_68_val" in sources else sources[0]
     posed = next((name for name in sources if name.endswith("_pose")), "")
     ours, mesh = latency("int8", 1), latency("MediaPipe face_landmark", 1)
     return {

@@ -12,6 +12,7 @@ import numpy as np
 from training.evaluation.faces import title
 from training.evaluation.measure import NORMALISERS, Evaluation
 from training.evaluation.models import FLOP_PER_MAC, Footprint
+from training.evaluation.words import interval
 from training.evaluation.yaw import yaw_bins
 from zoo import metrics
 
@@ -79,7 +80,7 @@ def paired_row(result: Evaluation, reference: Evaluation) -> dict[str, Any]:
             continue
         row["faces"] = difference.faces
         row[f"{name} change"] = round(100 * difference.mean, 3) + 0.0  # no "-0"
-        row[f"{name} 95 %"] = f"{100 * difference.low:+.3f}..{100 * difference.high:+.3f}"
+        row[f"{name} 95 %"] = interval(difference.low, difference.high, 3)
         row[f"{name} better on %"] = round(100 * difference.better, 1)
     return row
 

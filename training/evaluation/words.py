@@ -14,13 +14,18 @@ def change_columns(difference: Difference | None, name: str = "core12") -> dict[
         return {f"{name} change": None, "change 95 %": None}
     return {
         f"{name} change": round(100 * difference.mean, 3) + 0.0,
-        "change 95 %": f"{signed(difference.low, 3)}..{signed(difference.high, 3)}",
+        "change 95 %": interval(difference.low, difference.high, 3),
     }
 
 
 def signed(share: float, places: int = 2) -> str:
     """Returns a share in per cent with its sign, as in `+0.12`; what rounds to nothing is `+0.00`."""
     return f"{round(100 * share, places) + 0.0:+.{places}f}"
+
+
+def interval(low: float, high: float, places: int = 2) -> str:
+    """Returns the ends of a change's interval, as in `+0.03..+0.21`."""
+    return f"{signed(low, places)}..{signed(high, places)}"
 
 
 def says(difference: Difference) -> str:
@@ -30,7 +35,7 @@ def says(difference: Difference) -> str:
 
 def in_points(value: float, low: float, high: float, places: int = 2) -> str:
     """Returns a change of a share and its interval in words; see `says`."""
-    return f"{signed(value, places)} points (95 % {signed(low, places)}..{signed(high, places)})"
+    return f"{signed(value, places)} points (95 % {interval(low, high, places)})"
 
 
 def compared(value: float, reference: float, less: str = "fewer") -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from training import runs
+from training.configuration import Configuration, from_json
 from training.evaluation import plots
 from training.evaluation.measure import Evaluation, evaluate
 from training.evaluation.models import footprint, landmarker, resolve
@@ -60,8 +61,8 @@ class Measured:
 def run(options: Options) -> Outcome:
     """Measures the weights named, or those of the arms that the budget allows."""
     found, conditions = (_given(options), {}) if options.weights else _train(options)
-    trainings = {head.name: said for head in found if (said := _training(head))}
-    alike = len(set(trainings.values())) < 2 if options.weights else True
+    trainings = {head.name: _training(head) for head in found}
+    alike = not options.weights or len({replace(training, variant="") for training in trainings.values()}) == 1
     measured = []
     for head in found:
         models = [model and landmarker(model) for model in (head.float_model, head.int8_model)]
@@ -75,7 +76,7 @@ def run(options: Options) -> Outcome:
     times = sorted({m.latency.source for m in measured if m.latency.source})
     held = {"Measured on": options.title, "Five points": options.aligned, "Seed of the noise": options.base.seed, **conditions}
     if options.weights:
-        held |= {"Last training": [f"`{name}` {said}" for name, said in trainings.items()]}
+        held |= {"Last training": [f"`{name}` {_brief(training)}" for name, training in trainings.items()]}
     held |= {"Times": times or "none: give --latency"}
     tables = {"Accuracy": [accuracy_row(m, measured[0]) for m in measured], "Cost": [cost_row(m) for m in measured]}
     return Outcome("heads", QUESTION, finding(measured, options.title, alike), tables, held, _NOTES, plot(measured))
@@ -114,15 +115,15 @@ def _head(name: str) -> Head:
     return _of_run(found.path, found.path.with_name(f"{found.path.name}-int8"))
 
 
-def _training(head: Head) -> str:
-    """Returns what the last float training of published weights or of a run was, or "" if nothing says so."""
+def _training(head: Head) -> Configuration:
+    """Returns the settings of the last float training of published weights or of a run."""
     if head.name in cards.published():
-        c = cards.read_card(head.name)["training"]["float"]["configuration"]
-        start, steps, batch, rate = c["init"], c["steps"], c["batch"], c["learning_rate"]
-    else:
-        c = runs.read_configuration(Path(head.float_model))
-        start, steps, batch, rate = c.init, c.steps, c.batch, c.learning_rate
-    return f"{steps} steps of {batch} at {rate:g} from {start or 'nothing'}"
+        return from_json(cards.read_card(head.name)["training"]["float"]["configuration"])
+    return runs.read_configuration(Path(head.float_model))
+
+
+def _brief(training: Configuration) -> str:
+    return f"{training.steps} steps of {training.batch} at {training.learning_rate:g} from {training.init or 'nothing'}"
 
 
 def _of_run(folder: Path, quantized: Path) -> Head:

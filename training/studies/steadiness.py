@@ -85,7 +85,7 @@ def _lag_ms(place: np.ndarray, off: np.ndarray, clip: Sequence[Frame]) -> float:
     velocity = np.gradient(where, 1 / FRAMES_PER_S, axis=0)
     seen = np.isfinite(apart).all((1, 2))
     motion = np.array([[*frame.motion.matrix[:, 0], *frame.motion.matrix[:, 2], 1.0] for frame in clip])[seen]
-    apart, velocity = (_unexplained(values[seen].reshape(len(motion), -1), motion) for values in (apart, velocity))
+    apart, velocity = (_unexplained(values.reshape(len(clip), -1)[seen], motion) for values in (apart, velocity))
     return float(-1e3 * (apart * velocity).sum() / max((velocity**2).sum(), 1e-9))
 
 

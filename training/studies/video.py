@@ -318,9 +318,8 @@ _NOTES = (
     "degrees, new in every frame, which a filter cannot follow and is not meant to. Moving: a sway of "
     f"{motion.SWAY:g} eye distances, turns up to {motion.TURN_DEG:g} degrees, a factor of {motion.GROWTH:g} in size, periods of some two "
     "seconds. Points are mapped back by the known motion; %: of the outer eye corners' distance, over the twelve spots of core12, the "
-    f"first {WARM_UP_FRAMES} frames left out. Lag: least squares of what is off on the velocity, after what goes with place, "
-    "turn and size; below 0 the points lead. MediaPipe: its FaceMesh with irises, "
-    "static_image_mode off, which tracks. Heads here turn in the picture's plane alone. Speed: whole frames, as "
-    "many faces as are asked for, so that none is searched for; one process on one core. MediaPipe's mesh filters nothing that shows "
-    "in these figures: without the filter is what compares networks, with it is what users get."
+    f"first {WARM_UP_FRAMES} frames left out. Lag: least squares of what is off on the velocity, after what goes with place, turn and "
+    "size; below 0 the points lead. MediaPipe: its FaceMesh with irises, static_image_mode off, which tracks. Heads here turn in the "
+    "picture's plane alone. Speed: whole frames, as many faces as are asked for, so that none is searched for; one process on one core. "
+    "MediaPipe's mesh filters nothing that shows in these figures: without the filter is what compares networks, with it is what users get."
 )

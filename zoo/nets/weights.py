@@ -13,6 +13,9 @@ from zoo.errors import ZooError
 from zoo.files import read_npz, write_whole
 from zoo.variants import get, split_tag
 
+# What the names of the layers begin with that are not of the backbone (see `zoo.nets.build`).
+_HEAD_LAYERS = ("head_", "maps")
+
 
 def _key(layer: Any, variable: Any) -> str:
     name = variable.name.split("/")[-1].removesuffix(":0")
@@ -59,6 +62,11 @@ def write_published(path: str | os.PathLike, arrays: dict[str, np.ndarray]) -> N
     """
     halved = {key: value.astype(np.float16 if value.ndim > 1 else np.float32) for key, value in arrays.items()}
     write_whole(path, lambda file: np.savez_compressed(file, **halved))
+
+
+def backbone_arrays(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns those of a network's arrays, keyed `layer/variable`, that are not of its head."""
+    return {key: value for key, value in arrays.items() if not key.startswith(_HEAD_LAYERS)}
 
 
 def read_backbone(model: Any, weights: str) -> int:
