@@ -15,11 +15,11 @@ import numpy as np
 
 import zoo
 from zoo.alignment import DETECTOR_TEMPLATE, LABEL_TEMPLATE, Alignment, check_inside
-from zoo.cards import weights_folder
+from zoo.cards import FILES, weights_folder
 from zoo.detector import detect_faces
 from zoo.errors import ZooError
 from zoo.heatmaps import decode
-from zoo.landmarker import PRECISIONS, Landmarker, Prediction
+from zoo.landmarker import Landmarker, Prediction
 from zoo.schemes import get_scheme
 from zoo.variants import DEFAULT_TAG
 
@@ -32,7 +32,7 @@ MIN_CALLS = 5
 
 @dataclass(frozen=True, order=True)
 class ModelFile:
-    """One published `.tflite` file: the weights' name `variant.tag` and their precision."""
+    """One published `.tflite` file: the weights' name `variant.tag` and the precision it computes in, a key of `zoo.cards.FILES`."""
 
     name: str
     precision: str
@@ -45,7 +45,7 @@ class ModelFile:
     @property
     def path(self) -> Path:
         """Where the file lies."""
-        return weights_folder(self.name) / f"{self.precision}.tflite"
+        return weights_folder(self.name) / FILES[self.precision]
 
     @property
     def changed(self) -> float:
@@ -95,7 +95,7 @@ class Finding:
 
 def model_files() -> list[ModelFile]:
     """Returns every published file, in the registry's order, smallest type first."""
-    files = [ModelFile(name, precision) for name in zoo.names(weights=True) for precision in PRECISIONS]
+    files = [ModelFile(name, precision) for name in zoo.names(weights=True) for precision in FILES]
     return [file for file in files if file.path.is_file()]
 
 

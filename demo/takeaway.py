@@ -27,7 +27,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same file gives the same archive on every 
 
 def file_name(file: ModelFile) -> str:
     """Returns what the model file is called once it has left its folder."""
-    return f"{file.name}-{file.precision}.tflite"
+    return f"{file.name}-{file.path.name}"
 
 
 def model_archive(file: ModelFile) -> bytes:

@@ -146,13 +146,13 @@ def test_a_transposed_convolution_counts_each_input_cell_once(stub_files):
 
 def test_the_layers_that_lose_most_are_named(capsys):
     folder = cards.weights_folder("mixed-035-128.open")
-    rows = layer_errors(folder / "int8.tflite", folder / "float32.tflite")
+    rows = layer_errors(folder / "int8.tflite", cards.model_path("mixed-035-128.open", "float32"))
     assert len(rows) == len(read_graph(read_model(folder / "int8.tflite")).operators)
     assert [row.added for row in rows] == sorted((row.added for row in rows), reverse=True)
     assert all(0 <= row.added <= row.error < 1 for row in rows)
     by_name = {row.layer: row for row in rows}
     assert by_name["Conv1_relu"].added == by_name["Conv1_relu"].error > 0  # its input is the picture, the same in both
-    files = [str(folder / "int8.tflite"), "--against", str(folder / "float32.tflite"), "--layers", "3"]
+    files = [str(folder / "int8.tflite"), "--against", str(cards.model_path("mixed-035-128.open", "float32")), "--layers", "3"]
     assert main(["audit", *files]) == 0
     printed = capsys.readouterr().out
     assert all(f" {row.layer} " in printed for row in rows[:3]) and f" {rows[5].layer} " not in printed
@@ -173,7 +173,7 @@ def test_a_layer_made_worse_is_among_the_first_named(tmp_path):
     worse = edited(folder / "int8.tflite", tmp_path / "worse.tflite", change)
     described = metadata_block.detach(read_model(folder / "int8.tflite"), folder / "int8.tflite")
     worse.write_bytes(metadata_block.attach(worse.read_bytes(), described))  # the editor drops what stands behind the graph
-    before, after = (layer_errors(path, folder / "float32.tflite") for path in (folder / "int8.tflite", worse))
+    before, after = (layer_errors(path, cards.model_path("mixed-035-128.open", "float32")) for path in (folder / "int8.tflite", worse))
     assert "block_4_expand_relu" in [row.layer for row in after[:3]]
     assert "block_4_expand_relu" not in [row.layer for row in before[:3]]
     same = [(row.layer, row.error) for row in before if row.layer.startswith("block_2")]
@@ -183,6 +183,6 @@ def test_a_layer_made_worse_is_among_the_first_named(tmp_path):
 def test_files_that_cannot_be_compared_are_refused(stub_files):
     folder = cards.weights_folder("mixed-035-128.open")
     with pytest.raises(ZooError, match=r"takes float32; for errors by layer int8 is expected"):
-        layer_errors(folder / "float32.tflite", folder / "float32.tflite")
+        layer_errors(cards.model_path("mixed-035-128.open", "float32"), cards.model_path("mixed-035-128.open", "float32"))
     with pytest.raises(ZooError, match=r"gives \[1, 32, 32, 106\] and .* gives \[1, 8, 8, 5\]; files of one variant are expected"):
         layer_errors(folder / "int8.tflite", stub_files["float32"])

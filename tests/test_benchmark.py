@@ -80,7 +80,7 @@ def test_a_name_stands_for_its_published_files(tmp_path, monkeypatch):
             (tmp_path / folder / f"{name}.tflite").touch()
     assert [(label, path.relative_to(tmp_path).as_posix()) for label, path in resolve("mixed-035-128")] == [
         ("mixed-035-128.open int8", "mixed-035-128.open/int8.tflite"),
-        ("mixed-035-128.open float32", "mixed-035-128.open/float32.tflite"),
+        ("mixed-035-128.open float32", "mixed-035-128.open/float16.tflite"),
     ]
     assert [label for label, _ in resolve("mixed-035-128.research")] == ["mixed-035-128.research int8"]
     with pytest.raises(ZooError, match=r"unknown model 'mixd-035-128'.*mixed-035-128\.open, mixed-035-128\.research"):

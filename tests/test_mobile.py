@@ -156,7 +156,7 @@ def test_golden_files_are_read_as_they_were_written(model, tmp_path, capsys):
     assert terminal.run(main, ["golden", "deconv-100-192"]) == 1
     assert "unknown published weights 'deconv-100-192.open'" in capsys.readouterr().err
     with pytest.raises(ZooError, match="golden vectors are of int8 maps"):
-        golden.vectors(open_model(cards.weights_folder(NAME) / "float32.tflite"), *SCENES["enlarged"])
+        golden.vectors(open_model(cards.model_path(NAME, "float32")), *SCENES["enlarged"])
 
 
 def test_javas_own_zip_reader_finds_the_document_in_a_model(tmp_path):

@@ -16,6 +16,7 @@ from tflite.precisions import AFTER, AWARE, FLOAT, Measured, representative_crop
 from tflite.runtime import open_model
 from training.evaluation.faces import drawn_face
 from training.evaluation.measure import Evaluation
+from zoo.cards import model_path
 from zoo.landmarker import load
 
 NAME = "mixed-035-096.research"
@@ -92,11 +93,9 @@ def test_the_command_writes_its_page(tmp_path, capsys, monkeypatch):
 
 
 def copies(name: str, folder: Path) -> dict[str, Path]:
-    from zoo.cards import weights_folder
-
     files = {}
     for key in precisions.PRECISIONS:
-        source = weights_folder(name) / ("int8.tflite" if key.startswith("int8") else "float32.tflite")
+        source = model_path(name, "int8" if key.startswith("int8") else "float32")
         files[key] = folder / f"{key.replace(' ', '-')}.tflite"
         files[key].write_bytes(source.read_bytes())
     return files

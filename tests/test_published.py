@@ -59,8 +59,8 @@ def test_files_describe_themselves_as_the_code_does_today(name):
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_files_audit_clean(name):
-    for precision in ("int8", "float32"):
-        report = audit(cards.weights_folder(name) / f"{precision}.tflite", precision)
+    for file in cards.FILES.values():
+        report = audit(cards.weights_folder(name) / file, Path(file).stem)
         assert report.ok, report.problems
         assert set(report.partitions.values()) == {1} and len(report.partitions) == 2
 
@@ -114,7 +114,7 @@ def test_float_keras_weights_are_the_float_files(name):
     model = load(name)
     crop = np.load(cards.weights_folder(name) / "golden.npz")["crop"]
     maps = np.asarray(model.predict_on_batch(crop[None].astype(np.float32)))[0]
-    expected = open_model(cards.weights_folder(name) / "float32.tflite").forward(crop)
+    expected = open_model(cards.model_path(name, "float32")).forward(crop)
     # Kernels are kept in half precision: maps agree to about one step of an int8 file, which is 0.024, and points mostly to a hundredth
     # of a pixel; a map with two peaks, as drawings give them, may tip.
     np.testing.assert_allclose(maps, expected, atol=0.03)

@@ -171,8 +171,11 @@ def four_faces(monkeypatch, faces):
 def test_sensitivity_measures_the_shipped_weights_without_training(somewhere, four_faces, capsys):
     assert main(["study", "sensitivity", "--out", "found"]) == 0
     results = read(somewhere / "found")
-    curves, ways = results["tables"].values()
+    curves, compared, ways = results["tables"].values()
     assert len(curves) == 3 + sum(map(len, placements.AMOUNTS.values()))
+    assert [row["disturbed by"] for row in compared] == [*placements.AMOUNTS, sensitivity.APART]
+    costs = {row["disturbed by"]: row["core12 change"] for row in compared}
+    assert costs[sensitivity.APART] == pytest.approx(costs["displacement"] - costs["rotation"], abs=0.002)
     exact = next(row for row in ways if row["crop laid by"] == placements.EXACT)
     assert {row["core12 % of eyes"] for row in curves if row["amount"] == 0} == {exact["core12 % of eyes"]}
     for kind, amounts in placements.AMOUNTS.items():

@@ -22,12 +22,12 @@ import numpy as np
 
 from tflite import runtime as runtimes
 from zoo import terminal
+from zoo.cards import FILES
 from zoo.errors import ZooError, unknown
 from zoo.machine import cpu_model, peak_mb, usable_cores
 
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ROOT / "zoo" / "weights"
-NAME_PRECISIONS = ("int8", "float32")  # the files that a name stands for
 DEFAULT_TAG = "open"
 PACKAGES = ("ai-edge-litert", "tflite-runtime", "mediapipe", "numpy")
 MESH = "MediaPipe face_landmark"  # what the rows call MediaPipe's own model
@@ -63,7 +63,7 @@ def benchmark(
     many cores as it has threads.
 
     Args:
-      files: .tflite files of one input, or names of published models (`name` or `name.tag`), which stand for their int8 and float32 files.
+      files: .tflite files of one input, or names of published models (`name` or `name.tag`), each of which stands for its files.
       threads: thread counts to try.
       xnnpack: True with the delegate, False with the interpreter's own kernels.
       runtime_names: among `tflite.runtime.RUNTIMES`.
@@ -100,14 +100,14 @@ def benchmark(
 
 
 def resolve(file: str | Path) -> list[tuple[str, Path]]:
-    """Returns (label, path) of a file, or of the int8 and float32 files that a published model's name stands for."""
+    """Returns (label, path) of a file, or of each file that a published model's name stands for."""
     path = Path(file)
     if path.is_file() or path.suffix == ".tflite" or path.parent != Path("."):
         if not path.is_file():
             raise ZooError(f"cannot read {path}: {'it is a folder' if path.is_dir() else 'no such file'}")
         return [(f"{path.resolve().parent.name}/{path.stem}", path)]
     name = path.name if "." in path.name else f"{path.name}.{DEFAULT_TAG}"
-    found = [(f"{name} {precision}", WEIGHTS / name / f"{precision}.tflite") for precision in NAME_PRECISIONS]
+    found = [(f"{name} {precision}", WEIGHTS / name / shipped) for precision, shipped in FILES.items()]
     found = [(label, shipped) for label, shipped in found if shipped.is_file()]
     if not found:
         raise unknown("model", str(file), sorted({shipped.parent.name for shipped in WEIGHTS.glob("*/*.tflite")}))

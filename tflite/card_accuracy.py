@@ -12,28 +12,29 @@ from training import evaluate as evaluations
 from training.evaluation.faces import Face, measurable
 from training.evaluation.measure import Evaluation
 from training.evaluation.report import worst_faces, worst_rows, yaw_rows
-from zoo.landmarker import PRECISIONS, load
+from zoo.cards import FILES
+from zoo.landmarker import load
 from zoo.schemes import SCHEMES
 
 
 def measured(out: Path, sources: Sequence[tuple[str, float | None]]) -> dict[str, Any]:
-    """Returns the card's `accuracy`, `parts`, `yaw`, `ced` and `worst` of a folder's int8 and float32 files.
+    """Returns the card's `accuracy`, `parts`, `yaw`, `ced` and `worst` of a folder's files, int8 and float32.
 
     `accuracy` has a row for each set, way to align and precision. The rest is of faces aligned by noisy five points: by set, the int8
     file's errors by part and by yaw, its ten worst faces, and by precision every face's nme in % of the outer eye corners' distance,
     sorted, which is the cumulative error curve.
 
     Args:
-      out: folder with `int8.tflite` and `float32.tflite`.
+      out: folder with the files in `zoo.cards.FILES`.
       sources: (source, share of it that was held out, or None for all of it) pairs.
     """
     card: dict[str, Any] = {"accuracy": [], "parts": {}, "yaw": {}, "ced": {}, "worst": {}}
-    find = {precision: load(out / f"{precision}.tflite") for precision in PRECISIONS}
+    find = {precision: load(out / file) for precision, file in FILES.items()}
     for source, kept in sources:
         faces = evaluations.samples(source, kept)
         title = f"{Path(source).stem}{' (held out)' if kept else ''}"
         for align in evaluations.ALIGNMENTS[:2]:
-            for precision in PRECISIONS:
+            for precision in FILES:
                 result = evaluations.evaluate(find[precision], faces, source, precision, align)
                 card["accuracy"].append(result.row() | {"source": title, "five points": align})
                 if align != "noisy":

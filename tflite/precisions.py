@@ -31,7 +31,7 @@ FLOAT, AFTER, AWARE = "float32", "int8 post-training", "int8 aware"
 PRECISIONS = (FLOAT, "float16", "dynamic range", AFTER, AWARE)
 REPRESENTATIVE = 200
 PAGE = Path("docs/precisions.md")
-_EXPLAINED = f"""`{FLOAT}` and `{AWARE}` are the published files; the others are made from the same float weights, without training.
+_EXPLAINED = f"""`float16` and `{AWARE}` are the published files; the others are made from the same float weights, without training.
 `{AFTER}`: kernels by channel, activations by the ranges of a representative set; `{AWARE}`: quantisation-aware training
 (docs/design.md). core12, nme, AUC@0.08, FR@0.08 and the worst face are by the distance between the true outer eye corners; the change is in
 points of core12 against `{FLOAT}` on the same faces, with its 95 % bootstrap interval. ms: median of one call, by threads, with XNNPACK and
@@ -137,13 +137,13 @@ def make_files(name: str, folder: Path, calibration: Sequence[Face]) -> dict[str
     crops = representative_crops(calibration, spec.size, REPRESENTATIVE)
     weights = Weights(card["name"], card["tag"], card["date"], card["data"])
     made = {
-        FLOAT: (published / "float32.tflite").read_bytes(),
-        "float16": export.float_file(spec, arrays, "float16"),
+        FLOAT: export.float_file(spec, arrays),
+        "float16": cards.model_path(name, "float32").read_bytes(),
         "dynamic range": export.float_file(spec, arrays, "dynamic range"),
         AFTER: export.post_training_file(spec, arrays, crops),
-        AWARE: (published / "int8.tflite").read_bytes(),
+        AWARE: cards.model_path(name, "int8").read_bytes(),
     }
-    contents = {key: content if key in (FLOAT, AWARE) else export.described(content, spec, weights) for key, content in made.items()}
+    contents = {key: content if key in ("float16", AWARE) else export.described(content, spec, weights) for key, content in made.items()}
     return {key: write_whole(folder / f"{_stem(key)}.tflite", content) for key, content in contents.items()}
 
 

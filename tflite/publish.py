@@ -49,6 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--refresh", action="append", metavar="NAME", help="only write the metadata of these published weights anew from their card"
     )
+    parser.add_argument(
+        "--again",
+        action="append",
+        metavar="NAME",
+        help="measure these published weights anew, on --source and this machine, with their float file made anew",
+    )
     parser.add_argument("--readme", action="store_true", help="only write the README's table anew from the cards")
 
 
@@ -56,7 +62,9 @@ def main(args: argparse.Namespace) -> int:
     """Measures, judges, publishes; prints the card's figures."""
     for name in args.refresh or []:
         print(f"wrote the metadata of {refresh(name)} anew")
-    if args.readme or args.refresh:
+    for name in args.again or []:
+        print(f"measured {measure_again(name, args.source or ['synthetic'], args.rounds)} anew")
+    if args.readme or args.refresh or args.again:
         print(f"wrote {cards.write_readme_table()}")
         return 0
     if not args.run:
@@ -106,6 +114,35 @@ def refresh(name: str) -> Path:
     return target
 
 
+def measure_again(name: str, sources: Sequence[str], rounds: int) -> Path:
+    """Makes the float file of published weights anew from their `float.npz`, and measures accuracy and time anew; returns the folder.
+
+    The folder is replaced as a whole. The int8 file, the golden tensors and what the card says of training stay as they are.
+
+    Raises:
+      ZooError: nothing is published under this name, or the files do not pass the gates.
+    """
+    card, target = cards.read_card(name), cards.weights_folder(name)
+    if card is None:
+        raise unknown("published weights", name, cards.published())
+    with tempfile.TemporaryDirectory(prefix="publish-") as temporary:
+        out = Path(temporary) / "weights"
+        shutil.copytree(target, out)
+        for path in set(out.glob("*.tflite")) - {out / "int8.tflite"}:
+            path.unlink()
+        exports.export_published(name, out, [Path(cards.FILES["float32"]).stem])
+        problems = [problem for file in cards.FILES.values() for problem in audits.audit(out / file, Path(file).stem).problems]
+        card |= measured(out, [(source, None) for source in sources])
+        problems += _too_much_lost(card["accuracy"])
+        if problems:
+            raise ZooError(f"{name} stays as it is: {'; '.join(problems)}")
+        card |= {"latency": _timed(out, rounds), "files": _files(out)}
+        write_json(out / "card.json", card)
+        write_whole(out / "README.md", cards.model_card(card))
+        _replace(out, target)
+    return target
+
+
 def make_card(folder: Path, out: Path, sources: Sequence[str], held_out: Sequence[str], rounds: int) -> dict[str, Any]:
     """Writes a run's files and golden tensors into `out` and returns its card, with what speaks against publishing under `problems`."""
     configuration = runs.read_configuration(folder)
@@ -118,13 +155,11 @@ def make_card(folder: Path, out: Path, sources: Sequence[str], held_out: Sequenc
     arrays = read_npz(runs.weights_path(parent))
     write_published(out / "float.npz", arrays)
     reports = {precision: audits.audit(out / f"{precision}.tflite", precision) for precision in exports.PRECISIONS}
-    (out / "float16.tflite").unlink()  # audited, but not shipped: `python -m tflite export NAME` makes it from float.npz
+    for precision in set(exports.PRECISIONS) - {Path(file).stem for file in cards.FILES.values()}:
+        (out / f"{precision}.tflite").unlink()  # audited, but not shipped: `python -m tflite export NAME` makes it from float.npz
     problems = [f"{precision}: {problem}" for precision, report in reports.items() for problem in report.problems]
     exactness = measured(out, [(source, None) for source in sources] + [(source, configuration.held_out) for source in held_out])
     problems += _too_much_lost(exactness["accuracy"])
-    rows = benchmarks.benchmark([out / "int8.tflite", out / "float32.tflite"], with_mediapipe=True, rounds=rounds)
-    for row in rows:
-        row["model"] = Path(row["model"]).name
     write_golden(out)
     cost = count(spec)
     return {
@@ -139,11 +174,21 @@ def make_card(folder: Path, out: Path, sources: Sequence[str], held_out: Sequenc
             "quantized": {"configuration": _plain(configuration), "minutes": _minutes(folder), "versions": facts["versions"]},
         },
         **exactness,
-        "latency": {"machine": benchmarks.caption(), "rows": rows},
+        "latency": _timed(out, rounds),
         "audit": {name: {"operators": dict(report.operators), "partitions": report.partitions} for name, report in reports.items()},
         "files": _files(out),
         "problems": problems,
     }  # fmt: skip
+
+
+def _timed(out: Path, rounds: int) -> dict[str, Any]:
+    """Returns the card's `latency`: what a call of each file takes, and of MediaPipe's mesh in the same run."""
+    rows = benchmarks.benchmark([out / file for file in cards.FILES.values()], with_mediapipe=True, rounds=rounds)
+    computes = {Path(file).stem: precision for precision, file in cards.FILES.items()}
+    for row in rows:
+        stem = Path(row["model"]).name
+        row["model"] = computes.get(stem, stem)
+    return {"machine": benchmarks.caption(), "rows": rows}
 
 
 def _files(folder: Path) -> dict[str, dict[str, Any]]:

@@ -13,7 +13,6 @@ import zoo
 from zoo import cards, predict, video
 from zoo.costs import count
 from zoo.detector import RANGES
-from zoo.landmarker import PRECISIONS
 from zoo.schemes import SCHEMES
 from zoo.terminal import format_table, run, show
 from zoo.variants import TAGS, VariantSpec, split_tag
@@ -71,7 +70,9 @@ def _add_network(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--variant", default=DEFAULT_VARIANT, metavar="NAME", help="variant, variant.tag or a .tflite file (default: %(default)s)"
     )
-    verb.add_argument("--precision", choices=PRECISIONS, default="int8", help="of published weights (default: %(default)s)")
+    verb.add_argument(
+        "--precision", choices=list(cards.FILES), default="int8", help="in which published weights compute (default: %(default)s)"
+    )
     verb.add_argument("--scheme", choices=list(SCHEMES), default="106", help="number of points (default: %(default)s)")
     verb.add_argument("--threads", type=_positive, default=1, metavar="N", help="of the interpreter (default: %(default)s)")
     verb.add_argument("--range", choices=RANGES, default="both", help="of the face detector (default: %(default)s, which misses fewest)")

@@ -5,16 +5,32 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, unknown
 from zoo.files import read_json, write_whole
 from zoo.variants import TAGS, VARIANTS
 
 WEIGHTS = Path(__file__).parent / "weights"
+# What computes in float32 is shipped with its weights in float16: half the bytes, and the same points to a hundredth of a pixel.
+FILES = {"int8": "int8.tflite", "float32": "float16.tflite"}
 
 
 def weights_folder(name: str) -> Path:
     """Returns the folder of the published weights `variant.tag`, whether or not it exists."""
     return WEIGHTS / name
+
+
+def model_path(name: str, precision: str) -> Path:
+    """Returns the path of the file of the published weights `variant.tag` that computes in `precision`, a key of `FILES`.
+
+    Raises:
+      ZooError: there is no such precision, or nothing is published under this name.
+    """
+    if precision not in FILES:
+        raise unknown("precision", precision, FILES)
+    path = weights_folder(name) / FILES[precision]
+    if not path.is_file():
+        raise ZooError(f"no {precision} weights are published for {name}; published: {', '.join(published()) or 'none'}")
+    return path
 
 
 def published() -> list[str]:
@@ -122,7 +138,8 @@ Errors are in % of the distance between the true outer eye corners (`box nme`: o
 `core12` is over twelve spots that all schemes share. `noisy`: five points from the labels, displaced as a detector's are;
 `detector`: from the detector itself, whose misses count as failures. `nme` is over as many points as the column before it says;
 AUC and FR are its. Intervals: bootstrap over photographs or people. Held out: by person where a set says who is who, else by picture.
-`wild_68_val` and `wild_68_val_pose` were never trained on, but settings were chosen on them.
+`wild_68_val` and `wild_68_val_pose` were never trained on, but settings were chosen on them. `float32` computes in float32 from weights
+stored in float16 (`{FILES["float32"]}`).
 
 {markdown_table(card["accuracy"])}
 

@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zoo.alignment import DETECTOR_TEMPLATE, LABEL_TEMPLATE, Alignment, check_inside, four_points
-from zoo.cards import published, weights_folder
-from zoo.errors import ZooError, unknown
+from zoo.cards import model_path, published
+from zoo.errors import ZooError
 from zoo.heatmaps import decode
 from zoo.images import as_rgb
 from zoo.variants import VARIANTS, get, split_tag
 
 if TYPE_CHECKING:
     from zoo.detector import Face
-
-PRECISIONS = ("int8", "float32")
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,7 @@ def load(
     Args:
       name: `variant`, `variant.tag`, or the path of a `.tflite` file, whose own metadata says how to crop and decode. A file without
         metadata is taken in its own folder only, beside the `card.json` or `config.json` that says what it is.
-      precision: "int8" or "float32", of published weights.
+      precision: in which published weights compute: "int8" or "float32".
       threads: of the interpreter.
       runtime: "ai-edge-litert" or "tflite-runtime".
       xnnpack: whether the XNNPACK delegate runs the graph.
@@ -154,12 +152,8 @@ def load(
             raise ZooError(f"there is no file {str(name)!r}")
     else:
         base, tag = split_tag(str(name))
-        if precision not in PRECISIONS:
-            raise unknown("precision", precision, PRECISIONS)
         name, size = f"{base}.{tag}", get(base).size
-        path = weights_folder(name) / f"{precision}.tflite"
-        if not path.is_file():
-            raise ZooError(f"no {precision} weights are published for {name}; published: {', '.join(published()) or 'none'}")
+        path = model_path(name, precision)
     model = open_model(path, threads=threads, runtime=runtime, xnnpack=xnnpack, expected_size=size)
     if model.description is None:
         if not any((path.parent / fact).is_file() for fact in ("card.json", "config.json")):

@@ -12,9 +12,9 @@ import numpy as np
 from training import runs
 from zoo import cards, terminal
 from zoo.costs import count
-from zoo.errors import ZooError, unknown
+from zoo.errors import ZooError
 from zoo.files import read_json
-from zoo.landmarker import PRECISIONS, Landmarker, load
+from zoo.landmarker import Landmarker, load
 from zoo.variants import VariantSpec, get, split_tag
 
 # The challenges' limits on one forward pass and on the file. A multiply-accumulate counts as two operations, a MB as a million bytes.
@@ -54,14 +54,10 @@ def resolve(model: str) -> Model:
         folder = runs.run_folder(model)
     except ZooError as no_run:
         name, _, precision = model.partition(":")
-        precision = precision or PRECISIONS[0]
+        precision = precision or "int8"
         try:
             base, tag = split_tag(name)
-            if precision not in PRECISIONS:
-                raise unknown("precision", precision, PRECISIONS)
-            path = cards.weights_folder(f"{base}.{tag}") / f"{precision}.tflite"
-            if not path.is_file():
-                raise ZooError(f"no {precision} weights of {base}.{tag} are published")
+            path = cards.model_path(f"{base}.{tag}", precision)
         except ZooError as error:
             there = ", ".join(cards.published()) or "none"
             raise ZooError(

@@ -21,7 +21,6 @@ from training.studies.verification import Estimate
 from zoo import cards, terminal
 from zoo.detector import detect_faces
 from zoo.errors import ZooError
-from zoo.landmarker import PRECISIONS
 from zoo.schemes import SCHEMES
 
 QUESTION = "Do better landmarks make better face recognition?"
@@ -81,7 +80,7 @@ def run(args: argparse.Namespace) -> Outcome:
     """Aligns, embeds, compares; a ZooError where an input cannot be used."""
     if args.draws < 10:
         raise ZooError(f"--draws must be at least 10, received {args.draws}")
-    names = args.weights or [f"{name}:{precision}" for name in cards.published() for precision in reversed(PRECISIONS)]
+    names = args.weights or [f"{name}:{precision}" for name in cards.published() for precision in reversed(cards.FILES)]
     noisy = args.noisy or ([DEFAULT_NOISY] if args.weights is None else args.weights[:1])
     names = list(dict.fromkeys([*names, *(name for name in noisy if name not in (NAIVE, MESH))]))  # what is disturbed is shown undisturbed
     for name in names:

@@ -26,6 +26,7 @@ QUESTION = "Is a model more sensitive to a face's position in the crop than to i
 DEFAULT_WEIGHTS = ("mixed-035-128:int8",)
 # How far the twelve spots are carried, as a share of the outer eye corners' distance, where the three kinds are compared.
 _COMPARED_AT = 0.15
+APART = "displacement less rotation"
 _NAMES = {"rotation": "orientation", "displacement": "position", "scale": "scale"}
 _NO_WIDE = {"rotation_deg": 0.0, "wide_chance": 0.0}
 ARMS = (
@@ -109,6 +110,16 @@ def curve_rows(model: str, curves: Curves) -> list[dict[str, Any]]:
         })  # fmt: skip
     order = list(AMOUNTS)
     return sorted(rows, key=lambda row: (order.index(row["disturbed by"]), row["amount"]))
+
+
+def compared_rows(model: str, curves: Curves) -> list[dict[str, Any]]:
+    """Returns what each kind costs where it carries the twelve spots by `_COMPARED_AT`, and displacement less rotation."""
+    at = {kind: curves.at(kind, _COMPARED_AT) for kind in AMOUNTS}
+    pairs = {kind: (errors, curves.placed[EXACT]) for kind, errors in at.items()} | {APART: (at["displacement"], at["rotation"])}
+    return [
+        {"model": model, "disturbed by": name, **change_columns(metrics.paired_difference(*pair, curves.groups))}
+        for name, pair in pairs.items()
+    ]
 
 
 def placement_rows(model: str, curves: Curves) -> list[dict[str, Any]]:
@@ -235,6 +246,7 @@ def run(options: Options) -> Outcome:
     measured = {name: measure(find, options.faces, name, options.base.seed) for name, find in models.items()}
     tables = {
         "Disturbed by a known amount": [row for name, c in measured.items() for row in curve_rows(name, c)],
+        f"Spots carried by {100 * _COMPARED_AT:.0f} %": [row for name, c in measured.items() for row in compared_rows(name, c)],
         "Ways to lay the crop": [row for name, c in measured.items() for row in placement_rows(name, c)],
     }
     held = {"Measured on": options.title, "Models": list(models), "Seed of the noise": options.base.seed, **conditions}
