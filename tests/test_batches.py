@@ -334,3 +334,28 @@ def test_rounded_targets_lie_in_the_middles_of_the_same_cells(faces):
     seen = exact[..., 2] > 0
     assert np.array_equal(np.floor(exact[seen][:, :2]), np.floor(rounded[seen][:, :2]))
     assert (rounded[seen][:, :2] % 1 == 0.5).all() and (exact[seen][:, :2] % 1 != 0.5).any()
+
+
+UNJITTERED = replace(PLAIN, rotation_deg=0.0, scale=0.0, shift=0.0, wide_chance=0.0, mirror_chance=0.0)
+
+
+def test_faces_grow_in_the_crop_about_its_middle(faces):
+    usual, larger = (one_batch(replace(UNJITTERED, face_scale=scale), faces).targets for scale in (1.0, 1.08))
+    inside = (usual[..., 2] > 0) & (larger[..., 2] > 0)
+    middle = UNJITTERED.spec.grid / 2
+    np.testing.assert_allclose((larger[..., :2] - middle)[inside], 1.08 * (usual[..., :2] - middle)[inside], atol=1e-4)
+    assert (larger[..., 2] > 0).sum() < (usual[..., 2] > 0).sum()  # the chin comes nearer to the border
+
+
+def test_the_contour_alone_counts_less_also_in_the_mirror(faces):
+    mirrored = replace(PLAIN, mirror_chance=0.5)
+    usual, less = (one_batch(replace(mirrored, contour_weight=weight), faces).targets[..., 2] for weight in (1.0, 0.25))
+    contour = list(SCHEMES["106"].parts["contour"].indices)
+    rest = np.setdiff1d(np.arange(106), contour)
+    np.testing.assert_array_equal(less[:, contour], 0.25 * usual[:, contour])
+    np.testing.assert_array_equal(less[:, rest], usual[:, rest])
+
+
+def test_targets_of_coarser_maps_are_in_their_cells(faces):
+    fine, coarse = (one_batch(replace(UNJITTERED, head_stages=stages), faces).targets for stages in (0, 2))
+    np.testing.assert_allclose(fine[..., :2], 2 * coarse[..., :2], atol=1e-5)

@@ -86,5 +86,7 @@ def test_settings_for_the_study_of_tricks_change_what_they_say():
     plain = Configuration("mixed-035-096")
     assert all(plain.spec.laterals) and not any(replace(plain, laterals=False).spec.laterals)
     assert replace(plain, laterals=False).spec.stages == plain.spec.stages
+    coarse = replace(plain, head_stages=2).spec
+    assert (coarse.stages, coarse.laterals, coarse.stride) == (plain.spec.stages[:2], plain.spec.laterals[:2], 2 * plain.spec.stride)
     with pytest.raises(ZooError, match=r"loss 'l1'.*cross-entropy, mse"):
         replace(plain, loss="l1")

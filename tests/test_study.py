@@ -17,7 +17,7 @@ from training.__main__ import main
 from training.configuration import Configuration
 from training.evaluation import words
 from training.evaluation.faces import drawn_face, samples
-from training.studies import arms, decoders, heads, placements, sensitivity, tricks
+from training.studies import arms, decoders, heads, placements, sensitivity, trick_arms
 from training.studies.options import Options
 from zoo import cards
 from zoo.errors import ZooError
@@ -109,30 +109,31 @@ def test_a_budget_becomes_steps_and_stays_so(stub_fit):
     assert not list(Path("runs").glob("probe*"))
 
 
-@pytest.mark.parametrize("module", [sensitivity, tricks])
-def test_arms_are_one_change_each_and_bear_different_names(module):
-    rows = module.ARMS
+@pytest.mark.parametrize("rows", [sensitivity.ARMS, (*trick_arms.LEFT_OUT, *trick_arms.TRIED)])
+def test_arms_are_one_change_each_and_bear_different_names(rows):
     assert len({arm.name for arm in rows}) == len(rows) and rows[0].changes == {}
-    changed = [(arm.quantized, tuple(sorted(arm.changes.items()))) for arm in rows]
+    changed = [(arm.quantized, arm.times, tuple(sorted(arm.changes.items()))) for arm in rows]
     assert len(set(changed)) == len(rows)
     for arm in rows:
-        assert set(arms.unknown_settings(arm)) <= {"rounded_targets", "loss", "laterals", "calibrated"}
-        if not arms.unknown_settings(arm):
-            replace(BASE, **arm.changes)
+        assert not arms.unknown_settings(arm)
+        replace(BASE, **arm.changes)
 
 
 def test_arms_are_chosen_by_name_with_their_reference():
-    assert [arm.name for arm in arms.chosen(tricks.ARMS, ["no mirror"])] == ["all tricks", "no mirror"]
-    assert arms.chosen(tricks.ARMS, []) == list(tricks.ARMS)
+    assert [arm.name for arm in arms.chosen(trick_arms.LEFT_OUT, ["no mirror"])] == ["all tricks", "no mirror"]
+    assert arms.chosen(trick_arms.LEFT_OUT, []) == list(trick_arms.LEFT_OUT)
     with pytest.raises(ZooError, match="did you mean 'no mirror'"):
-        arms.chosen(tricks.ARMS, ["no miror"])
+        arms.chosen(trick_arms.LEFT_OUT, ["no miror"])
 
 
 def test_label_arms_follow_from_the_sources(faces, tmp_path):
     sources = (("people", 0.4), ("bent/faces.npz", 0.6))
     (tmp_path / "faces.npz").touch()
     given = replace(options(faces), base=replace(BASE, sources=sources), unadapted=tmp_path)
-    human, bare = tricks.label_arms(given)
+    (human, bare), added = trick_arms.label_arms(given)
+    assert not added
+    _, (blended,) = trick_arms.label_arms(replace(given, unadapted=None, blended=tmp_path))
+    assert blended.changes["sources"] == bare.changes["sources"]
     assert human.changes["sources"] == (("people", 0.4),)
     assert bare.changes["sources"] == (("people", 0.4), (str(tmp_path / "faces.npz"), 0.6))
 
@@ -206,17 +207,20 @@ def test_tricks_trains_each_arm_and_says_why_others_were_not(stub_fit, four_face
     shipped_arms(monkeypatch)
     assert main(["study", "tricks", "--steps", "20", "--batch", "8", "--variant", "mixed-035-096", "--out", "found"]) == 0
     results = read(Path("found"))
-    rows = {row["arm"]: row for row in results["tables"]["Trainings that leave out one trick"]}
-    assert set(rows) == {arm.name for arm in tricks.ARMS} | {"no teacher labels", "labels not adapted"}
+    rows = {row["arm"]: row for row in results["tables"]["Trainings that differ in one trick"]}
+    assert set(rows) == {arm.name for arm in (*trick_arms.LEFT_OUT, *trick_arms.TRIED)} | {"no teacher labels", "labels not adapted"}
     for name in ("random start", "no teacher labels", "labels not adapted"):
         assert rows[name]["not trained because"] == "the reference does without it" and rows[name]["core12 % of eyes"] is None
     assert rows["no mirror"]["core12 change"] == 0 and rows["all tricks"]["core12 change"] is None  # the same weights stand for all arms
     configurations = {file.parent.name: runs.read_configuration(file.parent) for file in Path("runs").glob("*/config.json")}
+    assert configurations.pop("study-tricks-twice-the-steps").steps == 40
     floats = [c for c in configurations.values() if not c.quantized]
     assert {(c.steps, c.batch, c.sources, c.learning_rate, c.warmup_steps) for c in floats} == {
         (20, 8, BASE.sources, BASE.learning_rate, 2)
     }
     assert [name for name, c in configurations.items() if c.seed != 0] == ["study-tricks-another-seed"]
+    for clause in ("cannot tell what is lost with", "added or set otherwise one at a time: the faces cannot tell what is won with"):
+        assert clause in results["finding"][1]
     assert "cannot tell what is lost" in results["finding"][1] and "another seed" in results["finding"][2]
     assert results["conditions"]["Training"].startswith("20 steps of 8 crops from random weights, seed 0")
 

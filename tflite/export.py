@@ -109,11 +109,13 @@ def export(
       sources: what the metadata says of the training sources (see `tflite.metadata.Weights`); their names and counts alone if None.
 
     Raises:
-      ZooError: int8 is asked of a float run, or the run has no weights yet.
+      ZooError: int8 is asked of a float run, the run has no weights yet, or its faces have a size in the crop that is not the files'.
     """
     from zoo.nets.weights import read_arrays
 
     configuration = runs.read_configuration(folder)
+    if configuration.face_scale != 1:
+        raise ZooError(f"{folder.name} is of the study of tricks: its faces are {configuration.face_scale} times as large as files say")
     spec = configuration.spec
     parent = runs.run_folder(runs.read_facts(folder)["parent"]) if configuration.quantized else folder
     possible = PRECISIONS if configuration.quantized else FLOATS

@@ -17,10 +17,11 @@ from training.posing import TurnedFace, draw_turn
 from zoo.alignment import Alignment, four_points
 from zoo.errors import ZooError
 from zoo.schemes import SCHEMES
-from zoo.variants import VariantSpec, get
+from zoo.variants import VariantSpec
 
 # Sideways nose, in eye distances, at which a new bin of yaw begins: about 15, 30 and 45 degrees; and how often a rare face may return.
 _YAW_BINS, _MOST_REPEATS = (0.1, 0.22, 0.36), 8
+_IS_CONTOUR = np.isin(np.arange(106), SCHEMES["106"].parts["contour"].indices)
 _BORDERS = (cv2.BORDER_CONSTANT, cv2.BORDER_CONSTANT, cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101)
 
 
@@ -49,7 +50,7 @@ def held_out_rows(pack: Pack, share: float) -> np.ndarray:
 
 def make_batch(configuration: Configuration, packs: Sequence[Pack], rows: Sequence[np.ndarray], step: int) -> Batch:
     """Returns the batch of a step: the same for the same configuration, packs and step."""
-    spec = get(configuration.variant)
+    spec = configuration.spec
     rng = np.random.default_rng([configuration.seed, step])
     shares = np.array([share for _, share in configuration.sources])
     crops = np.empty((configuration.batch, spec.size, spec.size, 3), np.uint8)
@@ -72,7 +73,7 @@ def _draw(c: Configuration, spec: VariantSpec, pack: Pack, row: int, rng: np.ran
     if rng.random() < c.wide_chance:
         turn += rng.uniform(-c.wide_rotation_deg, c.wide_rotation_deg)
     mirror = rng.random() < c.mirror_chance
-    alignment = alignment.perturbed(turn, float(np.exp(rng.normal(0, c.scale))), tuple(rng.normal(0, c.shift, 2)), mirror)
+    alignment = alignment.perturbed(turn, c.face_scale * float(np.exp(rng.normal(0, c.scale))), tuple(rng.normal(0, c.shift, 2)), mirror)
     border = _BORDERS[int(rng.integers(len(_BORDERS)))]
     colour = tuple(rng.integers(0, 256, 3).tolist()) if rng.random() < 0.5 else (0, 0, 0)
     if turned is None:
@@ -90,6 +91,8 @@ def _draw(c: Configuration, spec: VariantSpec, pack: Pack, row: int, rng: np.ran
     cells = crop_points / spec.stride
     if c.rounded_targets:
         cells = np.floor(cells) + 0.5
+    if c.contour_weight != 1:
+        weights = np.where(_IS_CONTOUR, c.contour_weight * weights, weights)
     return crop, np.column_stack([cells, weights * seen])
 
 

@@ -37,6 +37,8 @@ class Configuration:
       quantized: whether the run is quantisation-aware.
       rounded_targets, loss, laterals, calibrated: for the study of tricks, which leaves one out at a time: points moved to the middle of
         their cell; "cross-entropy" or "mse"; lateral connections; ranges set from float activations before quantisation-aware training.
+      head_stages, face_scale, contour_weight: for the same study, which sets them otherwise: stages of the head that are kept (0 for
+        all), the face's size in the crop against the template's, and what a contour point's loss counts.
     """
 
     variant: str
@@ -69,6 +71,9 @@ class Configuration:
     loss: str = "cross-entropy"
     laterals: bool = True
     calibrated: bool = True
+    head_stages: int = 0
+    face_scale: float = 1.0
+    contour_weight: float = 1.0
 
     def __post_init__(self):
         if self.loss not in LOSSES:
@@ -81,9 +86,11 @@ class Configuration:
 
     @property
     def spec(self) -> VariantSpec:
-        """The network's shape: the variant's, without lateral connections where these are left out."""
+        """The network's shape: the variant's, without the lateral connections and the last stages that are left out."""
         spec = get(self.variant)
-        return spec if self.laterals else dataclasses.replace(spec, laterals=(None,) * len(spec.stages))
+        kept = self.head_stages or len(spec.stages)
+        laterals = spec.laterals if self.laterals else (None,) * len(spec.stages)
+        return dataclasses.replace(spec, stages=spec.stages[:kept], laterals=laterals[:kept])
 
     @property
     def average_momentum(self) -> float:

@@ -74,6 +74,7 @@ def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
         "--latency", metavar="FILE", help="heads: JSON of `python -m tflite benchmark ... --json` (default: the cards' times)"
     )
     parser.add_argument("--unadapted", metavar="FOLDER", help="tricks: the same labels files before an adapter bent them")
+    parser.add_argument("--blended", metavar="FOLDER", help="tricks: the same labels files averaged with what a network finds")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -111,12 +112,12 @@ def read_options(args: argparse.Namespace) -> Options:
     for name in args.weights or []:
         if not (args.study == "heads" and name in TAGS):
             resolve(name)
-    for path in filter(None, (args.latency, args.unadapted)):
+    for path in filter(None, (args.latency, args.unadapted, args.blended)):
         if not Path(path).exists():
             raise ZooError(f"there is no file or folder {path!r}")
     base = Configuration(args.variant, args.tag, sources, batch=args.batch, init=args.init, seed=args.seed)
     faces = measurable(samples(args.source, base.held_out if args.held_out else None))
-    latency, unadapted = (Path(path) if path else None for path in (args.latency, args.unadapted))
+    latency, unadapted, blended = (Path(path) if path else None for path in (args.latency, args.unadapted, args.blended))
     return Options(
-        base, args.source, faces, args.align, tuple(args.weights or ()), budget, args.steps, tuple(args.arms), latency, unadapted
-    )  # fmt: skip
+        base, args.source, faces, args.align, tuple(args.weights or ()), budget, args.steps, tuple(args.arms), latency, unadapted, blended
+    )

@@ -11,6 +11,7 @@ import numpy as np
 
 from training import runs
 from zoo import cards, terminal
+from zoo.alignment import DETECTOR_TEMPLATE, LABEL_TEMPLATE
 from zoo.costs import count
 from zoo.errors import ZooError
 from zoo.files import read_json
@@ -104,7 +105,9 @@ def _of_run(folder: Path) -> Landmarker:
         model = build(spec, keras)
         from_arrays(model, arrays)
         to_input = np.float32
-    return Landmarker(lambda crop: np.asarray(model.predict_on_batch(to_input(crop[None])))[0], spec.size, folder.name)
+    middle = 0.5
+    templates = tuple(middle + configuration.face_scale * (template - middle) for template in (LABEL_TEMPLATE, DETECTOR_TEMPLATE))
+    return Landmarker(lambda crop: np.asarray(model.predict_on_batch(to_input(crop[None])))[0], spec.size, folder.name, templates)
 
 
 @dataclass(frozen=True)

@@ -59,13 +59,14 @@ def _sensitivity(tables: Mapping[str, Rows]) -> str:
 
 
 def _tricks(tables: Mapping[str, Rows]) -> str:
-    rows = [row for row in tables["Trainings that leave out one trick"] if row["core12 change"] is not None]
+    trainings = next(rows for title, rows in tables.items() if title.startswith("Trainings"))
+    rows = [row for row in trainings if row["core12 change"] is not None]
     arms = [row for row in rows if row["arm"] not in ("another seed", "all tricks, int8")]
     worse = sorted((row for row in arms if _sign(row["change 95 %"]) > 0), key=lambda row: -row["core12 change"])
     better = [row["arm"] for row in arms if _sign(row["change 95 %"]) < 0]
     even = [row["arm"] for row in arms if _sign(row["change 95 %"]) == 0]
     said = listed([f"{row['arm']} ({row['core12 change']:+.2f} points)" for row in worse[:_MOST_NAMED]])
-    reference = tables["Trainings that leave out one trick"][0]["core12 % of eyes"]
+    reference = trainings[0]["core12 % of eyes"]
     return (
         f"core12, {reference:.2f} % in short trainings, suffers most from {said}. Not to be told from all tricks: "
         f"{listed(even) if even else 'none'}; better in so short a training: {listed(better) if better else 'none'}."

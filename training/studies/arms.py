@@ -34,12 +34,14 @@ class Arm:
       asks: what its comparison with the reference tells.
       changes: settings of `Configuration` in which it differs from the reference.
       quantized: whether it goes on with quantisation-aware training, from the float weights of the reference.
+      times: how many times as many steps as the reference's it takes.
     """
 
     name: str
     asks: str
     changes: Mapping[str, Any]
     quantized: bool = False
+    times: int = 1
 
 
 def chosen(arms: Sequence[Arm], wanted: Sequence[str]) -> list[Arm]:

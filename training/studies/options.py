@@ -22,7 +22,8 @@ class Options:
       steps: of each arm, instead of what the budget allows.
       wanted: names of the arms to train; all if empty.
       latency: JSON of `python -m tflite benchmark --json`, or None for the published cards' times.
-      unadapted: folder with labels files of the same names as the training sources', not bent by an adapter.
+      unadapted, blended: folders with labels files of the same names as the training sources': not bent by an adapter; averaged with
+        the points that a network finds.
     """
 
     base: Configuration
@@ -35,6 +36,7 @@ class Options:
     wanted: tuple[str, ...] = ()
     latency: Path | None = None
     unadapted: Path | None = None
+    blended: Path | None = None
 
     @property
     def trains(self) -> bool:

@@ -1,10 +1,9 @@
-"""What each trick is worth: every decoder on the same maps, and trainings that each leave out one thing."""
+"""What each trick is worth: every decoder on the same maps, and trainings that each leave out, add or change one thing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,49 +19,12 @@ from training.studies.arms import Arm
 from training.studies.decoders import IN_USE, MIRRORED, decoded
 from training.studies.options import Options
 from training.studies.outcome import Outcome
+from training.studies.trick_arms import INT8, LEFT_OUT, OTHER_SEED, REFERENCE, TRIED, label_arms
 from zoo import metrics
 from zoo.errors import ZooError
 
 QUESTION = "What is each trick worth, one left out at a time?"
 DEFAULT_WEIGHTS = ("mixed-035-128:float32",)
-REFERENCE, INT8, OTHER_SEED = "all tricks", "all tricks, int8", "another seed"
-_NO_JITTER = {"rotation_deg": 0.0, "scale": 0.0, "shift": 0.0, "wide_chance": 0.0}
-ARMS = (
-    Arm(REFERENCE, "the reference", {}),
-    Arm(OTHER_SEED, "how much chance alone changes", {"seed": 1}),
-    Arm("rounded targets", "targets at the cell's centre instead of the point itself", {"rounded_targets": True}),
-    Arm("mean squared error", "the loss: maps against Gaussians instead of cross-entropy and distance", {"loss": "mse"}),
-    Arm("cross-entropy alone", "the loss: without the distance of the soft-argmax", {"distance_weight": 0.0}),
-    Arm("no lateral connections", "detail that reaches the head past the bottleneck", {"laterals": False}),
-    Arm("no jitter", "rotation, displacement and scale after alignment", _NO_JITTER),
-    Arm("no mirror", "mirrored crops", {"mirror_chance": 0.0}),
-    Arm("no occlusion", "patches in front of the face", {"occlusion_chance": 0.0}),
-    Arm("no recolouring", "colour, light, blur, noise and compression", {"photometric": 0.0}),
-    Arm("random start", "the weights all arms start from, if any", {"init": ""}),
-    Arm("no averaging", "averaged weights", {"average": 0.0}),
-    Arm(INT8, "the reference of the arms that go on quantisation-aware", {}, quantized=True),
-    Arm("int8 without calibration", "ranges set from activations before the first step", {"calibrated": False}, quantized=True),
-)
-
-
-def label_arms(options: Options) -> list[Arm]:
-    """Returns the arms that change the labels: without the teacher's, and with them as they were before an adapter bent them."""
-    sources = options.base.sources
-    human = tuple((name, share) for name, share in sources if not _is_labels_file(name))
-    bare = tuple((_unadapted(name, options.unadapted), share) for name, share in sources)
-    return [
-        Arm("no teacher labels", "pictures marked by a teacher", {"sources": human}),
-        Arm("labels not adapted", "the teacher bent to people's definitions", {"sources": bare}),
-    ]
-
-
-def _is_labels_file(source: str) -> bool:
-    return Path(source.partition("@")[0]).suffix == ".npz"
-
-
-def _unadapted(source: str, folder: Path | None) -> str:
-    other = folder / Path(source).name if folder else Path(source)
-    return str(other) if _is_labels_file(source) and other.is_file() else source
 
 
 def run(options: Options) -> Outcome:
@@ -75,15 +37,15 @@ def run(options: Options) -> Outcome:
     conditions, trained_rows, omitted = {}, [], {}
     if options.trains:
         found, omitted, conditions = train(options)
-        trained_rows = arm_rows(found, {arm.name: arm for arm in (*ARMS, *label_arms(options))}, omitted)
+        trained_rows = arm_rows(found, {arm.name: arm for arm in all_arms(options)}, omitted)
     model, errors = next(iter(read.items()))
     tables = {
-        "Trainings that leave out one trick": trained_rows,
+        "Trainings that differ in one trick": trained_rows,
         "Reading the same maps": [row for name, e in read.items() for row in reading_rows(name, e, options)],
     }
     held = {"Measured on": options.title, "Five points": options.aligned, "Maps of": list(models), "Seed": options.base.seed, **conditions}
     trained_for = conditions["Training"].partition(", seed")[0] if found else ""
-    second = arms_sentence(found, omitted, trained_for)
+    second = arms_sentence(found, omitted, trained_for, [arm.name for arm in (*TRIED, *label_arms(options)[1])])
     said = (reading_sentence(model, errors, options), second, chance_sentence(errors, found, options))
     return Outcome("tricks", QUESTION, said, {t: rows for t, rows in tables.items() if rows}, held, _NOTES, plot(errors, found, options))
 
@@ -120,12 +82,18 @@ def reading_rows(model: str, errors: dict[str, np.ndarray], options: Options) ->
 # ---- trainings ------------------------------------------------------------------------------------------------------------------------
 
 
+def all_arms(options: Options) -> list[Arm]:
+    """Returns every arm, the reference first."""
+    left_out, added = label_arms(options)
+    return [*LEFT_OUT, *left_out, *TRIED, *added]
+
+
 def train(options: Options) -> tuple[dict[str, Evaluation], dict[str, str], dict[str, Any]]:
     """Returns the errors of each arm that was trained, why others were not, and what all were trained with."""
     base, omitted, plans = options.base, {}, {}
-    all_arms = (*ARMS, *label_arms(options))
-    to_int8 = any(arm.quantized and arm.name in options.wanted for arm in all_arms)
-    for arm in arms.chosen(all_arms, (*options.wanted, INT8) if to_int8 else options.wanted):
+    known = all_arms(options)
+    to_int8 = any(arm.quantized and arm.name in options.wanted for arm in known)
+    for arm in arms.chosen(known, (*options.wanted, INT8) if to_int8 else options.wanted):
         strange = arms.unknown_settings(arm)
         if strange:
             omitted[arm.name] = f"`Configuration` has no setting {listed(strange)}"
@@ -133,13 +101,14 @@ def train(options: Options) -> tuple[dict[str, Evaluation], dict[str, str], dict
         changes = {name: base.seed + 1 if name == "seed" else value for name, value in arm.changes.items()}
         if changes.get("sources") == ():
             omitted[arm.name] = "nothing would be left to train on"
-        elif changes and replace(base, **changes) == base:
+        elif changes and replace(base, **changes) == base and arm.times == 1:
             omitted[arm.name] = "the reference does without it"
         else:
             plans[arm.name] = (arm, changes)
     floats = {name: replace(base, **changes) for name, (arm, changes) in plans.items() if not arm.quantized}
-    steps = arms.steps_of("tricks", options, list(floats.values()), sum(arm.quantized for arm, _ in plans.values()))
-    folders = {name: arms.trained("tricks", name, arms.with_steps(c, steps)) for name, c in floats.items()}
+    as_long = [floats[name] for name in floats for _ in range(plans[name][0].times)]
+    steps = arms.steps_of("tricks", options, as_long, sum(arm.quantized for arm, _ in plans.values()))
+    folders = {name: arms.trained("tricks", name, arms.with_steps(c, plans[name][0].times * steps)) for name, c in floats.items()}
     reference = arms.with_steps(base, steps)
     for name, (arm, changes) in plans.items():
         if arm.quantized:
@@ -159,7 +128,7 @@ def _reference(name: str, found: dict[str, Evaluation], arm: Arm | None) -> Eval
 
 def difference(name: str, found: dict[str, Evaluation]) -> metrics.Difference | None:
     """Returns how an arm's core12 differs from its reference's on the same faces."""
-    arm = next((arm for arm in ARMS if arm.name == name), None)
+    arm = next((arm for arm in LEFT_OUT if arm.name == name), None)
     other = _reference(name, found, arm)
     return other and metrics.paired_difference(found[name].core12, other.core12, other.groups)
 
@@ -193,20 +162,26 @@ def reading_sentence(model: str, errors: dict[str, np.ndarray], options: Options
     )
 
 
-def arms_sentence(found: dict[str, Evaluation], omitted: dict[str, str], trained_for: str) -> str:
+def arms_sentence(found: dict[str, Evaluation], omitted: dict[str, str], trained_for: str, tried: Sequence[str]) -> str:
     """Returns which tricks matter, and after how much training: what a long one makes up for, a short one lacks."""
     changes = {n: d for n in found if n not in (OTHER_SEED, INT8) and (d := difference(n, found))}
     if not changes:
         return "No arms were trained: give a --budget."
+    left_out, added = ({n: d for n, d in changes.items() if (n in tried) == wanted} for wanted in (False, True))
+    said = [f"of {len(left_out)} tricks left out one at a time, by core12: {_verdicts(left_out, 'lost')}"] if left_out else []
+    said += [f"of {len(added)} added or set otherwise one at a time: {_verdicts(added, 'won')}"] if added else []
+    untold = f" ({listed(list(omitted))} were not trained)" if omitted else ""
+    return f"In trainings of {trained_for}, {', and '.join(said)}{untold}."
+
+
+def _verdicts(changes: dict[str, metrics.Difference], what: str) -> str:
     order = sorted(changes, key=lambda name: -changes[name].mean)
     cost = [f"{name} ({says(changes[name])})" for name in order if changes[name].distinct and changes[name].mean > 0]
     gain = [f"{name} ({says(changes[name])})" for name in order if changes[name].distinct and changes[name].mean < 0]
     same = [name for name in order if not changes[name].distinct]
     said = [f"error grows with {listed(cost)}"] if cost else []
     said += [f"error shrinks with {listed(gain)}"] if gain else []
-    said += [f"the faces cannot tell what is lost with {listed(same)}"] if same else []
-    untold = f" ({listed(list(omitted))} were not trained)" if omitted else ""
-    return f"In trainings of {trained_for}, of {len(changes)} tricks left out one at a time, by core12: {'; '.join(said)}{untold}."
+    return "; ".join(said + ([f"the faces cannot tell what is {what} with {listed(same)}"] if same else []))
 
 
 def chance_sentence(errors: dict[str, np.ndarray], found: dict[str, Evaluation], options: Options) -> str:
@@ -226,7 +201,7 @@ def plot(errors: dict[str, np.ndarray], found: dict[str, Evaluation], options: O
     read = {n: metrics.paired_difference(e, errors[IN_USE], _groups(options)) for n, e in errors.items() if n != IN_USE}
     panels = [("reading the same maps otherwise", read)]
     if changes := {n: d for n in found if (d := difference(n, found))}:
-        panels.append(("leaving out one trick", changes))
+        panels.append(("one trick left out, added or changed", changes))
     height = 1.2 + 0.34 * max(len(changes) for _, changes in panels)
     figure, axes = plots.new_figure(len(panels), 1, 6.4, height)
     for panel, (title, changes) in zip(axes[0], panels, strict=True):
