@@ -70,6 +70,7 @@ VARIANTS: tuple[VariantSpec, ...] = (
     VariantSpec("shuffle-035-128", 0.35, 128, _head("sss", 128, 96, 64)),
     VariantSpec("mixed-035-128",   0.35, 128, _head("dss", 128, 96, 64)),
     VariantSpec("mixed-035-096",   0.35,  96, _head("dss", 128, 96, 64)),
+    VariantSpec("mixed-035-064",   0.35,  64, _head("dss", 128, 96, 64)),
     VariantSpec("deconv-050-128",  0.50, 128, _head("ddd", 160, 112, 64)),
     VariantSpec("shuffle-050-128", 0.50, 128, _head("sss", 160, 112, 64)),
     VariantSpec("mixed-050-128",   0.50, 128, _head("dss", 160, 112, 64)),
