@@ -107,6 +107,16 @@ def test_two_models_are_compared_drawn_and_listed(tmp_path, capsys, few):
     assert read_image(plot).shape[0] > 300 and read_image(worst).shape[1] > 1000
 
 
+def test_mediapipes_mesh_is_measured_beside_ours(capsys, few):
+    assert main(["evaluate", "mixed-035-128:int8", "mediapipe", "--json"]) == 0
+    ours, mesh = json.loads(capsys.readouterr().out)
+    assert mesh["model"] == "mediapipe" and mesh["missed"] < 6
+    assert 0 < mesh["errors"]["core12 % of eyes"] < 10 and mesh["paired"]["core12 change"] is not None
+    # The mesh finds faces by itself, whatever five points ours are given.
+    assert main(["evaluate", "mediapipe", "--align", "exact", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["errors"] == mesh["errors"]
+
+
 def test_a_detector_that_finds_nothing_is_reported_and_not_drawn_over(tmp_path, capsys, few, monkeypatch, faces):
     monkeypatch.setattr(evaluate, "landmarker", lambda model: Oracle(faces))
     files = [str(tmp_path / name) for name in ("curves.png", "worst.png", "faces.csv")]

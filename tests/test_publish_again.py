@@ -35,6 +35,8 @@ def test_measured_again_the_card_has_new_figures_and_the_same_weights(folder):
     after = cards.read_card(NAME)
     assert {row["source"] for row in after["accuracy"]} == {"synthetic"}
     assert {row["model"] for row in after["latency"]["rows"]} == {*cards.FILES, "MediaPipe face_landmark"}
+    assert [row["source"] for row in after["mesh"]] == ["synthetic"] and after["mesh"][0]["core12 %"] < 10
+    assert [row["weights"] for row in cards.table_rows()] == [NAME, "MediaPipe's face mesh"]
     for key in ("training", "data", "audit", "date", "macs"):
         assert after[key] == before[key], key
     renewed = hashes(folder)

@@ -11,6 +11,7 @@ import numpy as np
 from training import evaluate as evaluations
 from training.evaluation.faces import Face, measurable
 from training.evaluation.measure import Evaluation
+from training.evaluation.mesh import Mesh
 from training.evaluation.report import worst_faces, worst_rows, yaw_rows
 from zoo.cards import FILES
 from zoo.landmarker import load
@@ -18,17 +19,17 @@ from zoo.schemes import SCHEMES
 
 
 def measured(out: Path, sources: Sequence[tuple[str, float | None]]) -> dict[str, Any]:
-    """Returns the card's `accuracy`, `parts`, `yaw`, `ced` and `worst` of a folder's files, int8 and float32.
+    """Returns the card's `accuracy`, `parts`, `yaw`, `ced`, `worst` and `mesh` of a folder's files, int8 and float32.
 
     `accuracy` has a row for each set, way to align and precision. The rest is of faces aligned by noisy five points: by set, the int8
     file's errors by part and by yaw, its ten worst faces, and by precision every face's nme in % of the outer eye corners' distance,
-    sorted, which is the cumulative error curve.
+    sorted, which is the cumulative error curve. `mesh` has a row of MediaPipe's face mesh for each set.
 
     Args:
       out: folder with the files in `zoo.cards.FILES`.
       sources: (source, share of it that was held out, or None for all of it) pairs.
     """
-    card: dict[str, Any] = {"accuracy": [], "parts": {}, "yaw": {}, "ced": {}, "worst": {}}
+    card: dict[str, Any] = {"accuracy": [], "parts": {}, "yaw": {}, "ced": {}, "worst": {}, "mesh": []}
     find = {precision: load(out / file) for precision, file in FILES.items()}
     for source, kept in sources:
         faces = evaluations.samples(source, kept)
@@ -44,6 +45,7 @@ def measured(out: Path, sources: Sequence[tuple[str, float | None]]) -> dict[str
                     card["parts"][title] = {part: round(100 * error, 2) for part, error in result.parts.items()}
                     card["yaw"][title] = [{k: v for k, v in row.items() if k not in {"model", "source"}} for row in yaw_rows(result)]
                     card["worst"][title] = _worst(result, faces)
+        card["mesh"].append(evaluations.evaluate(Mesh(), faces, source, "MediaPipe's face mesh").row() | {"source": title})
     return card
 
 

@@ -8,6 +8,7 @@ from training.configuration import Configuration
 from training.evaluation import plots, report, sheet
 from training.evaluation.faces import ALIGNMENTS, samples, with_noise
 from training.evaluation.measure import Evaluation, evaluate
+from training.evaluation.mesh import MESH
 from training.evaluation.models import footprint, landmarker
 from zoo import terminal
 from zoo.errors import ZooError
@@ -20,7 +21,10 @@ __all__ = ["ALIGNMENTS", "Evaluation", "evaluate", "landmarker", "samples", "wit
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
     parser.add_argument(
-        "models", nargs="+", metavar="NAME|RUN|FILE", help="published weights (name[.tag][:float32]), a run, or a .tflite file"
+        "models",
+        nargs="+",
+        metavar="NAME|RUN|FILE",
+        help=f"published weights (name[.tag][:float32]), a run, a .tflite file, or {MESH!r} for its face mesh",
     )
     parser.add_argument("--source", action="append", metavar="SET",
                         help="'synthetic' (default), a labels file, or a folder with images/ and landmarks.npz; repeatable")  # fmt: skip

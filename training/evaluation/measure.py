@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from training.evaluation.faces import Face, find_points, known_points, measurable, picture, title
+from training.evaluation.mesh import Mesh
 from training.evaluation.yaw import estimate_yaw_deg
 from training.sample import Sample
 from zoo import metrics
@@ -115,14 +116,14 @@ class Evaluation:
         }  # fmt: skip
 
 
-def evaluate(find: Landmarker, faces: Sequence[Face], source: str, model: str, align: str = "noisy", seed: int = 0) -> Evaluation:
+def evaluate(find: Landmarker | Mesh, faces: Sequence[Face], source: str, model: str, align: str = "noisy", seed: int = 0) -> Evaluation:
     """Returns a model's errors on labelled faces.
 
     Args:
       faces: from `samples`; those that are not `measurable` are left out.
-      align: one of `ALIGNMENTS`; the noise is the same for every model with the same seed.
+      align: one of `ALIGNMENTS`; the noise is the same for every model with the same seed. MediaPipe's mesh has its own detector always.
     """
-    faces = measurable(faces)
+    faces, align = measurable(faces), "detector" if isinstance(find, Mesh) else align
     scheme = SCHEMES[faces[0][0].scheme]
     missed = FaceErrors(np.inf, np.inf, np.inf, np.inf, dict.fromkeys(scheme.parts, np.nan))
     errors, yaw_deg, predicted = [], [], np.full((len(faces), scheme.count, 2), np.nan)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from training import runs
+from training.evaluation.mesh import MESH, Mesh, mesh_file
 from zoo import cards, terminal
 from zoo.alignment import DETECTOR_TEMPLATE, LABEL_TEMPLATE
 from zoo.costs import count
@@ -28,7 +29,7 @@ class Model:
     """What a name on the command line stands for.
 
     Attributes:
-      kind: "file", "run" (in Keras), or "published int8" or "published float32".
+      kind: "file", "run" (in Keras), "published int8", "published float32", or "MediaPipe's mesh".
       path: of the file, or the run's folder.
       spec: its shape, or None for a file that has neither card nor configuration beside it.
     """
@@ -39,13 +40,15 @@ class Model:
 
 
 def resolve(model: str) -> Model:
-    """Returns what a model's name stands for: a .tflite file, a run, or published weights.
+    """Returns what a model's name stands for: a .tflite file, a run, published weights, or `MESH`.
 
     A run comes before published weights of the same name; `:int8` or `:float32` behind the name means the published file.
 
     Raises:
       ZooError: it is none of these.
     """
+    if model == MESH:
+        return Model("MediaPipe's mesh", mesh_file(), None)
     if model.endswith(".tflite"):
         path = Path(model)
         if not path.is_file():
@@ -78,9 +81,11 @@ def _shape_beside(file: Path) -> VariantSpec | None:
     return None
 
 
-def landmarker(model: str) -> Landmarker:
+def landmarker(model: str) -> Landmarker | Mesh:
     """Returns the landmarker of what `resolve` finds."""
     found = resolve(model)
+    if model == MESH:
+        return Mesh()
     if found.kind == "run":
         return _of_run(found.path)
     return load(found.path)

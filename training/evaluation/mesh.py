@@ -1,0 +1,37 @@
+"""MediaPipe's refined face mesh as one more model to evaluate: the peer whose package comes with the requirements."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo import terminal
+from zoo.errors import ZooError
+from zoo.landmarker import Prediction
+from zoo.schemes import SCHEMES
+
+MESH = "mediapipe"  # what it is called where a model is named
+_FILE = Path("modules", "face_landmark", "face_landmark_with_attention.tflite")
+
+
+class Mesh:
+    """Finds faces as `Landmarker.detect` does, by MediaPipe's own detector; its points are mapped to the 106 by geometry alone."""
+
+    def detect(self, image: np.ndarray, **_: Any) -> list[Prediction]:
+        """Returns the faces of a picture (H, W, 3) uint8 RGB; it has no scores of single points, so that all are 1."""
+        with terminal.without_stderr():
+            from training.teacher import find_meshes, mesh_to_106
+        found = [mesh_to_106(mesh) for mesh in find_meshes(image)]
+        return [Prediction(points, np.ones(len(points), np.float32), SCHEMES["106"].five_points(points)) for points in found]
+
+
+def mesh_file() -> Path:
+    """Returns the network's file in MediaPipe's package, without importing it; a ZooError if there is none."""
+    spec = importlib.util.find_spec("mediapipe")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        if (path := Path(folder) / _FILE).is_file():
+            return path
+    raise ZooError(f"no installed mediapipe carries {_FILE}; the releases up to 0.10.21 do")
