@@ -109,7 +109,7 @@ def test_two_models_are_compared_drawn_and_listed(tmp_path, capsys, few):
 
 def test_mediapipes_mesh_is_measured_beside_ours(capsys, few):
     assert main(["evaluate", "mixed-035-128:int8", "mediapipe", "--json"]) == 0
-    ours, mesh = json.loads(capsys.readouterr().out)
+    _, mesh = json.loads(capsys.readouterr().out)
     assert mesh["model"] == "mediapipe" and mesh["missed"] < 6
     assert 0 < mesh["errors"]["core12 % of eyes"] < 10 and mesh["paired"]["core12 change"] is not None
     # The mesh finds faces by itself, whatever five points ours are given.
