@@ -199,7 +199,7 @@ def test_detecting_imports_no_mediapipe_and_prints_nothing():
 
 
 def test_a_missing_mediapipe_is_said_in_one_line(monkeypatch):
-    monkeypatch.setattr(detector, "find_spec", lambda name: None)
+    monkeypatch.setattr(detector, "mediapipe_file", lambda name: None)
     detector._open.cache_clear()
     try:
         with pytest.raises(ZooError, match=r"mediapipe.*five points"):

@@ -17,7 +17,7 @@ import zoo
 from tflite import publish
 from tflite.__main__ import main
 from tflite.audit import audit
-from tflite.benchmark import mediapipe_file
+from tflite.benchmark import mesh_file
 from tflite.export import described
 from tflite.graph import read_graph
 from tflite.metadata import DOCUMENT, NAMES, Weights
@@ -279,7 +279,7 @@ def test_another_projects_metadata_is_refused(files, tmp_path):
     )
     other = content.replace(b"M001", b"M999")
     assert "is of kind b'M999'; b'M001' of the TFLite schema is expected" in refusal(_written(tmp_path / "other.tflite", other))
-    assert audit(mediapipe_file()).metadata is None
+    assert audit(mesh_file()).metadata is None
 
 
 @pytest.mark.parametrize(

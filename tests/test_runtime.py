@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from stubs import CLEAN_INT8, POINTS, SIZE, edited, make_stub_files  # noqa: F401
 
-from tflite.benchmark import mediapipe_file
+from tflite.benchmark import mesh_file
 from tflite.runtime import RUNTIMES, open_interpreter, open_model, read_model
 from zoo.errors import ZooError
 
@@ -169,7 +169,7 @@ def test_another_size_than_expected_is_refused(stub_files):
 
 def test_models_of_another_kind_are_refused(stub_files, tmp_path):
     with pytest.raises(ZooError, match="inputs: 1, outputs: 2; one of each is expected"):
-        open_model(mediapipe_file())
+        open_model(mesh_file())
 
     def ends_early(model):
         graph = model.subgraphs[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
 import json
 import os
 import platform
@@ -25,13 +24,14 @@ from zoo import terminal
 from zoo.cards import FILES
 from zoo.errors import ZooError, unknown
 from zoo.machine import cpu_model, peak_mb, usable_cores
+from zoo.mediapipe_files import mediapipe_file
 
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ROOT / "zoo" / "weights"
 DEFAULT_TAG = "open"
 PACKAGES = ("ai-edge-litert", "tflite-runtime", "mediapipe", "numpy")
 MESH = "MediaPipe face_landmark"  # what the rows call MediaPipe's own model
-_MEDIAPIPE_FILE = Path("modules", "face_landmark", "face_landmark.tflite")
+_MEDIAPIPE_FILE = "face_landmark/face_landmark.tflite"
 _WARM_UP_S = 0.3  # long enough for the clock of an idle core to rise
 _CALLS_PER_TURN = 5
 _UNTIMED_PER_TURN = 2  # bring the weights back into the caches that the other workers took
@@ -82,7 +82,7 @@ def benchmark(
             raise ZooError(f"threads is {count}; 1 to {len(cores)} are possible on the cores this process may use")
     paths = [pair for file in files for pair in resolve(file)]
     if with_mediapipe:
-        paths.append((MESH, mediapipe_file()))
+        paths.append((MESH, mesh_file()))
     if not paths:
         raise ZooError("nothing to time: no file, no name and no --with-mediapipe")
     jobs = [Job(label, str(path), name, n, on) for name in runtime_names for n in threads for on in xnnpack for label, path in paths]
@@ -114,12 +114,10 @@ def resolve(file: str | Path) -> list[tuple[str, Path]]:
     return found
 
 
-def mediapipe_file() -> Path:
-    """Returns the path of MediaPipe's own landmark model, without importing MediaPipe."""
-    spec = importlib.util.find_spec("mediapipe")
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        if (Path(folder) / _MEDIAPIPE_FILE).is_file():
-            return Path(folder) / _MEDIAPIPE_FILE
+def mesh_file() -> Path:
+    """Returns the path of MediaPipe's own landmark model; a ZooError if there is none."""
+    if path := mediapipe_file(_MEDIAPIPE_FILE):
+        return path
     raise ZooError(f"no installed mediapipe carries {_MEDIAPIPE_FILE}; the releases up to 0.10.21 do")
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,26 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
+@contextlib.contextmanager
+def _renewed(name: str) -> Iterator[tuple[dict[str, Any], Path]]:
+    """Gives the card of published weights and a copy of their folder, which replaces the folder in the end, with the card as it is then.
+
+    Raises:
+      ZooError: nothing is published under this name.
+    """
+    card, target = cards.read_card(name), cards.weights_folder(name)
+    if card is None:
+        raise unknown("published weights", name, cards.published())
+    with tempfile.TemporaryDirectory(prefix="publish-") as temporary:
+        out = Path(temporary) / "weights"
+        shutil.copytree(target, out)
+        yield card, out
+        card["files"] = _files(out)
+        write_json(out / "card.json", card)
+        write_whole(out / "README.md", cards.model_card(card))
+        _replace(out, target)
+
+
 def refresh(name: str) -> Path:
     """Writes the metadata of published weights anew from their card, and the files' hashes into the card; returns the folder.
 
@@ -99,20 +120,11 @@ def refresh(name: str) -> Path:
     Raises:
       ZooError: nothing is published under this name.
     """
-    card, target = cards.read_card(name), cards.weights_folder(name)
-    if card is None:
-        raise unknown("published weights", name, cards.published())
-    weights = Weights(card["name"], card["tag"], card["date"], card["data"])
-    with tempfile.TemporaryDirectory(prefix="publish-") as temporary:
-        out = Path(temporary) / "weights"
-        shutil.copytree(target, out)
+    with _renewed(name) as (card, out):
+        weights = Weights(card["name"], card["tag"], card["date"], card["data"])
         for path in sorted(out.glob("*.tflite")):
             write_whole(path, exports.described(read_model(path), get(card["variant"]), weights))
-        card["files"] = _files(out)
-        write_json(out / "card.json", card)
-        write_whole(out / "README.md", cards.model_card(card))
-        _replace(out, target)
-    return target
+    return cards.weights_folder(name)
 
 
 def measure_again(name: str, sources: Sequence[str], rounds: int) -> Path:
@@ -123,13 +135,8 @@ def measure_again(name: str, sources: Sequence[str], rounds: int) -> Path:
     Raises:
       ZooError: nothing is published under this name, or the files do not pass the gates.
     """
-    card, target = cards.read_card(name), cards.weights_folder(name)
-    if card is None:
-        raise unknown("published weights", name, cards.published())
-    with tempfile.TemporaryDirectory(prefix="publish-") as temporary:
-        out = Path(temporary) / "weights"
-        shutil.copytree(target, out)
-        for path in set(out.glob("*.tflite")) - {out / "int8.tflite"}:
+    with _renewed(name) as (card, out):
+        for path in set(out.glob("*.tflite")) - {out / cards.FILES["int8"]}:
             path.unlink()
         exports.export_published(name, out, [Path(cards.FILES["float32"]).stem])
         problems = [problem for file in cards.FILES.values() for problem in audits.audit(out / file, Path(file).stem).problems]
@@ -138,11 +145,8 @@ def measure_again(name: str, sources: Sequence[str], rounds: int) -> Path:
         if problems:
             raise ZooError(f"{name} stays as it is: {'; '.join(problems)}")
         write_golden(out)
-        card |= {"latency": _timed(out, rounds), "files": _files(out)}
-        write_json(out / "card.json", card)
-        write_whole(out / "README.md", cards.model_card(card))
-        _replace(out, target)
-    return target
+        card["latency"] = _timed(out, rounds)
+    return cards.weights_folder(name)
 
 
 def make_card(folder: Path, out: Path, sources: Sequence[str], held_out: Sequence[str], rounds: int) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import functools
 import math
 import threading
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -20,6 +19,7 @@ import numpy as np
 
 from zoo.errors import ZooError, unknown
 from zoo.images import as_rgb
+from zoo.mediapipe_files import mediapipe_file
 from zoo.terminal import without_stderr
 
 RANGES = ("short", "full", "both")
@@ -293,9 +293,7 @@ def _network(name: str) -> _Network:
 @functools.cache
 def _open(name: str) -> _Network:
     file, anchors = _FILES[name]
-    spec = find_spec("mediapipe")
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    path = next((p for p in (Path(folder, "modules", "face_detection", file) for folder in folders) if p.is_file()), None)
+    path = mediapipe_file(f"face_detection/{file}")
     if path is None:
         raise ZooError(f"the face detector's file {file} is not installed; install mediapipe==0.10.21, or give five points of the face")
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,11 @@ import numpy as np
 from zoo import terminal
 from zoo.errors import ZooError
 from zoo.landmarker import Prediction
+from zoo.mediapipe_files import mediapipe_file
 from zoo.schemes import SCHEMES
 
 MESH = "mediapipe"  # what it is called where a model is named
-_FILE = Path("modules", "face_landmark", "face_landmark_with_attention.tflite")
+_FILE = "face_landmark/face_landmark_with_attention.tflite"
 
 
 class Mesh:
@@ -29,9 +29,7 @@ class Mesh:
 
 
 def mesh_file() -> Path:
-    """Returns the network's file in MediaPipe's package, without importing it; a ZooError if there is none."""
-    spec = importlib.util.find_spec("mediapipe")
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        if (path := Path(folder) / _FILE).is_file():
-            return path
+    """Returns the network's file in MediaPipe's package; a ZooError if there is none."""
+    if path := mediapipe_file(_FILE):
+        return path
     raise ZooError(f"no installed mediapipe carries {_FILE}; the releases up to 0.10.21 do")

@@ -1,0 +1,13 @@
+"""Where the installed mediapipe package keeps its networks: they are read as files, and the package is not imported."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+
+def mediapipe_file(name: str) -> Path | None:
+    """Returns the path of a network among mediapipe's modules, as in `face_landmark/face_landmark.tflite`; None if there is none."""
+    spec = find_spec("mediapipe")
+    folders = spec.submodule_search_locations or [] if spec else []
+    return next((path for path in (Path(folder, "modules", name) for folder in folders) if path.is_file()), None)
