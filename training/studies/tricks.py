@@ -25,6 +25,8 @@ from zoo.errors import ZooError
 
 QUESTION = "What is each trick worth, one left out at a time?"
 DEFAULT_WEIGHTS = ("mixed-035-128:float32",)
+# A change beyond the first, as a share, gets the plot an axis that is even up to the second and logarithmic beyond.
+_FAR, _NEAR = 0.03, 0.005
 
 
 def run(options: Options) -> Outcome:
@@ -219,6 +221,9 @@ def _intervals(panel: Any, changes: dict[str, metrics.Difference]) -> None:
         panel.plot([100 * change.low, 100 * change.high], [y, y], color=colour, linewidth=2)
         panel.plot(100 * change.mean, y, "o", color=colour, markersize=5)
     panel.axvline(0, color="#555555", linewidth=1)
+    if max(abs(change.mean) for change in changes.values()) > _FAR:
+        panel.set_xscale("symlog", linthresh=100 * _NEAR)
+        panel.xaxis.set_major_formatter("{x:g}")
     panel.set_yticks(range(len(order)), order)
     panel.set_ylim(-0.6, len(order) - 0.4)
 
