@@ -9,6 +9,7 @@ import pytest
 import zoo
 from demo import compare, samples
 from demo.compare import ModelFile
+from zoo import cards
 from zoo.cards import published, weights_folder
 from zoo.errors import ZooError
 from zoo.schemes import get_scheme
@@ -17,8 +18,8 @@ FILES = compare.model_files()
 
 
 def test_every_published_file_is_listed_and_can_be_opened():
-    there = {(path.parent.name, path.stem) for name in published() for path in weights_folder(name).glob("*.tflite")}
-    assert {(file.name, file.precision) for file in FILES} == there
+    there = {path for name in published() for path in weights_folder(name).glob("*.tflite")}
+    assert {file.path for file in FILES} == there and len(FILES) == len(there)
     assert all(compare.open_landmarker(file).size == zoo.get(file.name).size for file in FILES[:3])
 
 
@@ -82,7 +83,7 @@ def test_a_typed_point_that_is_none_is_refused_with_an_example(text):
 
 def test_first_choice_shows_what_there_is_to_choose_from():
     names = ("a.open", "b.open", "c.research")
-    files = [ModelFile(name, precision) for name in names for precision in compare.PRECISIONS]
+    files = [ModelFile(name, precision) for name in names for precision in cards.FILES]
     int8 = [ModelFile(name, "int8") for name in names]
     costs, errors = dict(zip(names, (1e6, 9e6, 5e6), strict=True)), dict(zip(int8, (4.0, 3.0, 2.0), strict=True))
     assert compare.first_choice(files, costs, errors) == [int8[0], int8[2], int8[1]]

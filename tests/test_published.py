@@ -115,9 +115,9 @@ def test_float_keras_weights_are_the_float_files(name):
     crop = np.load(cards.weights_folder(name) / "golden.npz")["crop"]
     maps = np.asarray(model.predict_on_batch(crop[None].astype(np.float32)))[0]
     expected = open_model(cards.model_path(name, "float32")).forward(crop)
-    # Kernels are kept in half precision: maps agree to about one step of an int8 file, which is 0.024, and points mostly to a hundredth
-    # of a pixel; a map with two peaks, as drawings give them, may tip.
-    np.testing.assert_allclose(maps, expected, atol=0.03)
+    # Kernels are kept in half precision, and in the file once more with the normalisation in them: maps agree to two steps of an int8
+    # file, of 0.024 each, and points mostly to a hundredth of a pixel; a map with two peaks, as drawings give them, may tip.
+    np.testing.assert_allclose(maps, expected, atol=0.05)
     assert np.abs(maps - expected).mean() < 1e-3
     apart = (decode(maps)[0] - decode(expected)[0]) * len(crop) / len(maps)
     assert np.median(np.linalg.norm(apart, axis=1)) < HALF_PRECISION_PX

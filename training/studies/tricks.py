@@ -223,7 +223,7 @@ def _intervals(panel: Any, changes: dict[str, metrics.Difference]) -> None:
     panel.axvline(0, color="#555555", linewidth=1)
     if max(abs(change.mean) for change in changes.values()) > _FAR:
         panel.set_xscale("symlog", linthresh=100 * _NEAR)
-        panel.xaxis.set_major_formatter("{x:g}")
+        panel.set_xticks([-1, -0.5, 0, 0.5, 1, 3, 10], [f"{x:g}" for x in (-1, -0.5, 0, 0.5, 1, 3, 10)])
     panel.set_yticks(range(len(order)), order)
     panel.set_ylim(-0.6, len(order) - 0.4)
 
