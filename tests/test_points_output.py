@@ -55,7 +55,7 @@ def decoders():
     """Returns interpreters of the decoder alone, with maps as input and points in cells as output, by the type of the maps and runtime."""
     made = {}
     for precision in ("int8", "float32"):
-        path = cards.weights_folder(NAME) / f"{precision}.tflite"
+        path = cards.model_path(NAME, precision)
         model = unpack(read_model(path))
         network = model.subgraphs[0]
         network.operators, network.inputs, model.signatureDefs = [], list(network.outputs), []
