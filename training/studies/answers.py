@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from training.evaluation.words import compared, listed
+from training.studies.trick_arms import INT8, OTHER_SEED
 
 Rows = Sequence[Mapping[str, Any]]
 _MOST_NAMED = 4
@@ -61,7 +62,7 @@ def _sensitivity(tables: Mapping[str, Rows]) -> str:
 def _tricks(tables: Mapping[str, Rows]) -> str:
     trainings = next(rows for title, rows in tables.items() if title.startswith("Trainings"))
     rows = [row for row in trainings if row["core12 change"] is not None]
-    arms = [row for row in rows if row["arm"] not in ("another seed", "all tricks, int8")]
+    arms = [row for row in rows if row["arm"] not in (OTHER_SEED, INT8)]
     worse = sorted((row for row in arms if _sign(row["change 95 %"]) > 0), key=lambda row: -row["core12 change"])
     better = [row["arm"] for row in arms if _sign(row["change 95 %"]) < 0]
     even = [row["arm"] for row in arms if _sign(row["change 95 %"]) == 0]

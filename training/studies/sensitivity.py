@@ -112,14 +112,16 @@ def curve_rows(model: str, curves: Curves) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (order.index(row["disturbed by"]), row["amount"]))
 
 
-def compared_rows(model: str, curves: Curves) -> list[dict[str, Any]]:
-    """Returns what each kind costs where it carries the twelve spots by `_COMPARED_AT`, and displacement less rotation."""
+def compared(curves: Curves) -> dict[str, metrics.Difference]:
+    """Returns what each kind costs where it carries the twelve spots by `_COMPARED_AT`, and under `APART` displacement less rotation."""
     at = {kind: curves.at(kind, _COMPARED_AT) for kind in AMOUNTS}
     pairs = {kind: (errors, curves.placed[EXACT]) for kind, errors in at.items()} | {APART: (at["displacement"], at["rotation"])}
-    return [
-        {"model": model, "disturbed by": name, **change_columns(metrics.paired_difference(*pair, curves.groups))}
-        for name, pair in pairs.items()
-    ]
+    return {name: metrics.paired_difference(*pair, curves.groups) for name, pair in pairs.items()}
+
+
+def compared_rows(model: str, curves: Curves) -> list[dict[str, Any]]:
+    """Returns a row for each entry of `compared`."""
+    return [{"model": model, "disturbed by": name, **change_columns(found)} for name, found in compared(curves).items()]
 
 
 def placement_rows(model: str, curves: Curves) -> list[dict[str, Any]]:
@@ -151,14 +153,14 @@ def finding(measured: dict[str, Curves], title: str) -> tuple[str, str, str]:
     def cost(errors: np.ndarray) -> metrics.Difference:
         return metrics.paired_difference(errors, exact, groups)
 
-    at = {kind: curves.at(kind, _COMPARED_AT) for kind in AMOUNTS}
-    figures = listed([f"{says(cost(at[kind]))} by {kind}" for kind in AMOUNTS])
-    apart = metrics.paired_difference(at["displacement"], at["rotation"], groups)
+    costs = compared(curves)
+    apart = costs.pop(APART)
+    figures = listed([f"{says(found)} by {kind}" for kind, found in costs.items()])
     more, less = ("position", "orientation") if apart.mean > 0 else ("orientation", "position")
     verdict = (
         f"more sensitive to {more} than to {less}" if apart.distinct else "not distinctly more sensitive to position than to orientation"
     )
-    most = max(at, key=lambda kind: at[kind].mean())
+    most = max(costs, key=lambda kind: costs[kind].mean)
     first = (
         f"On {title}, carrying the twelve spots of core12 within the crop by {100 * _COMPARED_AT:.0f} % of the outer eye corners' distance "
         f"raises core12 from {100 * exact.mean():.2f} % of that distance by {figures}: `{model}` is {verdict} (displacement less "

@@ -103,7 +103,7 @@ def train(options: Options) -> tuple[dict[str, Evaluation], dict[str, str], dict
         changes = {name: base.seed + 1 if name == "seed" else value for name, value in arm.changes.items()}
         if changes.get("sources") == ():
             omitted[arm.name] = "nothing would be left to train on"
-        elif changes and replace(base, **changes) == base and arm.times == 1:
+        elif changes and replace(base, **changes) == base:
             omitted[arm.name] = "the reference does without it"
         else:
             plans[arm.name] = (arm, changes)
