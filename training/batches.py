@@ -116,14 +116,24 @@ def balanced_rows(pack: Pack, rows: np.ndarray, strength: float) -> np.ndarray:
     return np.repeat(rows, repeats)
 
 
-def batches(c: Configuration, packs: Sequence[Pack], first_step: int, ahead: int = 6, workers: int = 1) -> Iterator[Batch]:
-    """Yields the batches of steps `first_step` to the last, drawn ahead in threads; the order is that of the steps."""
-    cv2.setNumThreads(1)
+def drawn_rows(c: Configuration, packs: Sequence[Pack]) -> list[np.ndarray]:
+    """Returns the rows of each pack that batches are drawn from, those of rare yaws repeated as the configuration asks.
+
+    Raises:
+      ZooError: of one of the packs all faces are held out.
+    """
     rows = [balanced_rows(pack, training_rows(pack, c.held_out), c.balance_yaw) for pack in packs]
     for pack, some in zip(packs, rows, strict=True):
         if not len(some):
             faces = f"all of its {len(pack)} faces are held out"
             raise ZooError(f"source {pack.name!r} has nobody to train on: {faces}; lower held_out {c.held_out}")
+    return rows
+
+
+def batches(c: Configuration, packs: Sequence[Pack], first_step: int, ahead: int = 6, workers: int = 1) -> Iterator[Batch]:
+    """Yields the batches of steps `first_step` to the last, drawn ahead in threads; the order is that of the steps."""
+    cv2.setNumThreads(1)
+    rows = drawn_rows(c, packs)
     with ThreadPoolExecutor(workers) as pool:
         waiting = [pool.submit(make_batch, c, packs, rows, step) for step in range(first_step, min(first_step + ahead, c.steps))]
         for step in range(first_step, c.steps):

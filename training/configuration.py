@@ -97,6 +97,11 @@ class Configuration:
         """The momentum in use: the average reaches back over a tenth of the run at most, else a short one would keep its random start."""
         return min(self.average, max(0.5, 1 - 10 / self.steps))
 
+    @property
+    def statistics_momentum(self) -> float:
+        """Of normalisation's running statistics: they follow within a twentieth of a short run, whose weights move faster."""
+        return min(0.99, max(0.9, 1 - 20 / self.steps))
+
     def rate_at(self, step: int) -> float:
         """Returns the learning rate of a step: a linear warm-up, then half a cosine down to a hundredth."""
         if step < self.warmup_steps:

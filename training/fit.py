@@ -1,22 +1,28 @@
-"""`python -m training fit`: trains a variant's float network, on TensorFlow or, where Keras is set to it, on another backend."""
+"""`python -m training fit`: trains a variant's float network with Keras, or on a GPU with PyTorch."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from training import runs
 from training.configuration import Configuration
+from training.gpu import check_device
 from training.provenance import check_tag
 from training.widen import widen
 from zoo import terminal
 from zoo.errors import ZooError
 from zoo.variants import TAGS, get, split_tag
+
+if TYPE_CHECKING:
+    from training.packs import Pack
 
 _BACKBONE = ":backbone"  # after a name, for a start from its backbone alone
 
@@ -33,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              "their head out")  # fmt: skip
     parser.add_argument("--run", help="name of the run's folder under runs/ (default: the variant's name and tag)")
     parser.add_argument("--resume", metavar="RUN", help="go on with an interrupted run; all other settings are its own")
+    parser.add_argument("--gpu", action="store_true", help="train on a CUDA GPU with PyTorch (see docs/gpu.md)")
     for name, meaning in (
         ("steps", "optimiser steps"), ("batch", "crops a step"), ("learning-rate", "peak rate"), ("seed", "of weights and batches"),
         ("held-out", "share of people kept from training"), ("average", "momentum of the averaged weights"),
@@ -51,6 +58,7 @@ def main(args: argparse.Namespace) -> int:
     """Trains, or goes on training; prints where the weights are."""
     if args.resume:
         folder = runs.run_folder(args.resume)
+        device = runs.read_facts(folder).get("device")
         configuration = runs.read_configuration(folder)
         if configuration.quantized:
             raise ZooError(
@@ -58,12 +66,13 @@ def main(args: argparse.Namespace) -> int:
             )
     else:
         get(args.name)
+        device = "cuda" if args.gpu else None
         names = [field for field in Configuration.__dataclass_fields__ if hasattr(args, field) and field not in {"sources"}]
         configuration = Configuration(
             variant=args.name, sources=parse_sources(args.source), **{name: getattr(args, name) for name in names}
         )
         folder = runs.new_folder(args.run or f"{args.name}.{args.tag}")
-    fit(configuration, folder, resume=bool(args.resume))
+    fit(configuration, folder, resume=bool(args.resume), device=device)
     print(f"trained: {folder}")
     return 0
 
@@ -85,28 +94,70 @@ def parse_sources(given: list[str] | None) -> tuple[tuple[str, float], ...]:
     return tuple(sources)
 
 
-def fit(configuration: Configuration, folder: Path, *, resume: bool = False, stop_at: int | None = None) -> bool:
-    """Trains a float network into a run's folder; returns whether it came to its end."""
+def fit(configuration: Configuration, folder: Path, *, resume: bool = False, stop_at: int | None = None, device: str | None = None) -> bool:
+    """Trains a float network into a run's folder; returns whether it came to its end.
+
+    Args:
+      device: where PyTorch trains, "cuda" or "cpu"; Keras trains if None.
+    """
     from training.packs import prepare
 
     # What a user may have got wrong comes before the slow imports.
     check_tag(configuration.sources, configuration.tag)
+    if device:
+        check_device(device)
+        if "keras" not in sys.modules:  # then TensorFlow is not needed, and takes none of the GPU's memory
+            os.environ.setdefault("KERAS_BACKEND", "torch")
     packs = [prepare(name) for name, _ in configuration.sources]
+    facts = {"data": [{"source": pack.name, "faces": len(pack)} for pack in packs]}
+    if device:
+        return _fit_with_torch(configuration, packs, folder, facts, resume, stop_at, device)
     with terminal.without_stderr():
         keras = training_namespace()
 
+        from training.keras_learner import KerasLearner
         from training.loop import train
-    from zoo.nets import build, to_arrays
+    from zoo.nets import to_arrays
+
+    model = _started(configuration, keras)
+    if not resume:
+        runs.save_configuration(folder, configuration, facts | versions(keras))
+    learner = KerasLearner(model, keras, configuration, lambda crops: crops.astype("float32"), to_arrays)
+    return train(learner, configuration, packs, folder, resume=resume, stop_at=stop_at)
+
+
+def _fit_with_torch(
+    configuration: Configuration, packs: Sequence[Pack], folder: Path, facts: dict[str, Any], resume: bool, stop_at: int | None, device: str
+) -> bool:
+    from training.gpu.feed import feeding
+
+    with feeding(configuration, packs) as draw:
+        with terminal.without_stderr():
+            import keras
+            import torch
+
+            from training.gpu import network
+            from training.gpu.learner import GpuLearner
+            from training.loop import train
+        from zoo.nets import to_arrays
+
+        model = _started(configuration, keras)
+        if not resume:
+            on = torch.cuda.get_device_name() if device == "cuda" else "CPU"
+            found = {"python": platform.python_version(), "torch": torch.__version__, "on": on}
+            runs.save_configuration(folder, configuration, facts | {"device": device, "versions": found})
+        learner = GpuLearner(network.read(model), to_arrays(model), configuration, device)
+        return train(learner, configuration, packs, folder, resume=resume, stop_at=stop_at, draw=draw)
+
+
+def _started(configuration: Configuration, keras: ModuleType) -> Any:
+    """Returns the network with its first weights."""
+    from zoo.nets import build
 
     keras.utils.set_random_seed(configuration.seed)
     model = build(configuration.spec, keras)
     start(model, configuration.init)
-    if not resume:
-        facts = {"data": [{"source": pack.name, "faces": len(pack)} for pack in packs], **versions(keras)}
-        runs.save_configuration(folder, configuration, facts)
-    return train(
-        model, keras, configuration, packs, folder, lambda crops: crops.astype("float32"), to_arrays, resume=resume, stop_at=stop_at
-    )
+    return model
 
 
 def training_namespace() -> ModuleType:

@@ -59,6 +59,7 @@ def quantize(configuration: Configuration, parent: Path, folder: Path, *, resume
         import tf_keras
 
         from training import qat
+        from training.keras_learner import KerasLearner
         from training.loop import train
     from zoo.nets.weights import read_arrays
 
@@ -74,4 +75,5 @@ def quantize(configuration: Configuration, parent: Path, folder: Path, *, resume
             qat.calibrate(quantized, model, (batch.crops for batch in itertools.islice(batches(plain, packs, 0), _CALIBRATION_BATCHES)))
         else:
             qat.freeze_ranges(quantized)
-    return train(quantized, tf_keras, configuration, packs, folder, qat.to_input, qat.quantized_arrays, resume=resume, stop_at=stop_at)
+    learner = KerasLearner(quantized, tf_keras, configuration, qat.to_input, qat.quantized_arrays)
+    return train(learner, configuration, packs, folder, resume=resume, stop_at=stop_at)

@@ -213,4 +213,5 @@ def _weaknesses(card: dict[str, Any]) -> str:
 def _recipe(kind: str, training: dict[str, Any]) -> str:
     c = training["configuration"]
     start = f", started from {c['init']}" if c["init"] else ""
-    return f"{kind}: {training['minutes']} minutes, {c['steps']} steps of {c['batch']} crops, seed {c['seed']}{start}."
+    on = f" on {training['versions']['on']}" if "on" in training.get("versions", {}) else ""
+    return f"{kind}: {training['minutes']} minutes{on}, {c['steps']} steps of {c['batch']} crops, seed {c['seed']}{start}."
