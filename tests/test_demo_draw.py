@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import re
 import xml.etree.ElementTree as ET
 
@@ -13,6 +14,7 @@ import pytest
 from demo import compare, draw, samples
 from demo.wording import heading
 from zoo.alignment import Alignment
+from zoo.cards import published
 from zoo.heatmaps import encode
 
 DRAWN = samples.draw_sample("Portrait")
@@ -127,5 +129,11 @@ def test_what_a_visitor_names_cannot_become_code():
     assert "<script>" not in heading(compare.ModelFile("<script>.open", "int8"), "#fff", ["<script>"])
 
 
-def test_colours_differ_and_never_run_out():
-    assert len(set(draw.palette(8))) == 8 and len(draw.palette(50)) == 50
+def test_all_published_weights_have_colours_that_can_be_told_apart_on_a_light_page_and_on_a_dark_one():
+    shown = draw.palette(len(published()))
+    rgb = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in shown], np.float32) / 255
+    lab = cv2.cvtColor(rgb[None], cv2.COLOR_RGB2LAB)[0]
+    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(lab, 2)) > 25
+    light = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+    assert (1.05 / (light + 0.05)).min() > 2.9 and ((light + 0.05) / 0.056).min() > 2.9
+    assert len(draw.palette(50)) == 50
