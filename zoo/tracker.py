@@ -18,8 +18,9 @@ from zoo.landmarker import Landmarker, Prediction
 from zoo.one_euro import OneEuroFilter, Smoothing
 from zoo.schemes import SCHEMES
 
-# Of the published files, on photographs in the wild: mean scores of faces lie above this in 99 of 100 cases, those of background below it.
-MIN_SCORE = 0.95
+# Of the published files, on photographs in the wild: mean scores of faces lie above this in 99 of 100 cases, those of background below
+# it. By the largest crop it holds for, in pixels: of a small map the decoder's window covers much, whatever lies there.
+MIN_SCORES = ((64, 0.997), (96, 0.97), (10_000, 0.95))
 # What the detector vouches for needs less: a face of which the network is unsure is then found anew by the detector in every frame.
 FOUND_SCORE = 0.85
 SEARCH_EVERY = 15  # frames; a new face is seen after half a second at most
@@ -82,7 +83,7 @@ class Tracker:
         max_faces: int = 4,
         smoothing: Smoothing | None = Smoothing(),  # noqa: B008 - it is frozen
         tracking: bool = True,
-        min_score: float = MIN_SCORE,
+        min_score: float | None = None,
         search_every: int = SEARCH_EVERY,
         detector_range: str = "both",
     ):
@@ -94,7 +95,8 @@ class Tracker:
           smoothing: of the points given out; None leaves them as they are. Faces are tracked by unsmoothed points, so that what the filter
             holds back never moves a crop away from its face.
           tracking: False aligns every frame by the detector, to compare with.
-          min_score: mean score below which a face is no longer followed by its own points, but sought by the detector.
+          min_score: mean score below which a face is no longer followed by its own points, but sought by the detector; None takes what
+            `MIN_SCORES` says for the landmarker's crop.
           search_every: frames between looks for new faces while there are fewer than `max_faces`; without any every frame is searched.
           detector_range: see `zoo.detector.detect_faces`.
 
@@ -104,6 +106,8 @@ class Tracker:
         for name, value, least in (("max_faces", max_faces, 1), ("search_every", search_every, 1)):
             if value < least:
                 raise ZooError(f"{name} must be at least {least}, received {value}")
+        if min_score is None:
+            min_score = next(score for size, score in MIN_SCORES if find.size <= size)
         if not 0 <= min_score <= 1:
             raise ZooError(f"min_score must lie in 0..1, received {min_score:g}")
         self.find, self.max_faces, self.smoothing, self.tracking = find, max_faces, smoothing, tracking
