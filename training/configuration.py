@@ -51,7 +51,7 @@ class Configuration:
     warmup_steps: int = 100
     average: float = 0.998
     clip_norm: float = 5.0
-    sigma_cells: float = 1.0
+    sigma_cells: float = 0.7
     distance_weight: float = 1.0
     rotation_deg: float = 6.0
     scale: float = 0.08
