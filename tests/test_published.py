@@ -24,6 +24,15 @@ PUBLISHED = cards.published()
 GOLDEN_PX = 0.05
 HALF_PRECISION_PX = 0.01  # of crop
 MAX_SHIPPED_BYTES = 80 * 2**20
+# What weights must reach to stay or be replaced, int8, aligned by noisy points: core12 and NME of wild_68_val, core12 of wild_68_val_pose.
+MOST_PERCENT = {
+    "mixed-035-128.research": (2.6, 3.7, 3.5),
+    "mixed-100-192.research": (2.3, 3.4, 3.1),
+    "mixed-035-096.research": (3.0, 4.1, 4.0),
+    "mixed-035-128.open": (3.0, 4.5, 4.0),
+    "mixed-100-192.open": (2.6, 4.3, 3.5),
+}
+MAX_LOSS_PERCENT = 1.5  # of core12, from float to int8: half a standard error of these faces
 
 
 def test_something_is_published():
@@ -45,6 +54,25 @@ def test_card_is_true_of_its_files(name):
     cost = count(zoo.get(name))
     assert (card["parameters"], card["macs"]) == (cost.parameters, cost.macs)
     assert (folder / "README.md").read_text() == cards.model_card(card)
+
+
+def accuracy(name: str, source: str, model: str = "int8") -> dict:
+    """Returns a card's line for a set whose faces are aligned by noisy points."""
+    rows = cards.read_card(name)["accuracy"]
+    return next(row for row in rows if (row["source"], row["model"], row["five points"]) == (source, model, "noisy"))
+
+
+@pytest.mark.parametrize("name", MOST_PERCENT)
+def test_errors_are_as_small_as_promised(name):
+    val, pose = (accuracy(name, source) for source in ("wild_68_val", "wild_68_val_pose"))
+    found = val["core12 %"], val["nme %"], pose["core12 %"]
+    assert all(error <= most for error, most in zip(found, MOST_PERCENT[name], strict=True)), (found, MOST_PERCENT[name])
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_int8_is_as_exact_as_float_but_for_chance(name):
+    small, large = (accuracy(name, "wild_68_val", model)["core12 %"] for model in ("int8", "float32"))
+    assert 100 * (small / large - 1) <= MAX_LOSS_PERCENT
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

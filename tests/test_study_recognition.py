@@ -218,3 +218,10 @@ def test_the_study_runs_on_drawn_persons(tmp_path, monkeypatch, capsys):
 )  # fmt: skip
 def test_bad_input_is_one_line(words, fault, capsys):
     assert_refused(main, ["study", "recognition", *words], fault, capsys)
+
+
+def test_who_saw_the_pictures_in_training_is_known_from_the_cards():
+    assert "fairface" in recognition._trained_on("mixed-035-128.open:int8")
+    assert "wild_68_train" in recognition._trained_on("mixed-035-128.research:float32")
+    assert "wild_68_train" not in recognition._trained_on("mixed-035-128.open:int8")
+    assert recognition._trained_on(recognition.NAIVE) == set() == recognition._trained_on("a/file.tflite")

@@ -196,9 +196,18 @@ def outcome(arms: Sequence[Arm], pairs: Pairs, recogniser: str, unused: int, arg
         "pictures": f"{len(np.unique(pairs.indices))} used; {unused} of {len(pairs.pictures)} left out, since no face was found in them",
         "recogniser": recogniser, "draws": args.draws, "seed": args.seed,
     }  # fmt: skip
+    seen = [f"`{arm.name}`" for arm in arms if arm.name == arm.base and pairs.title in _trained_on(arm.name)]
+    if seen:
+        conditions["seen in training"] = f"these pictures, but not who is in them, by {listed(seen)}"
     return Outcome(
         "recognition", QUESTION, findings(arms, recogniser), {"Ways to align": rows(arms)}, conditions, _NOTES, plot(arms, pairs)
     )
+
+
+def _trained_on(name: str) -> set[str]:
+    """Returns the sources that published weights were trained on, by their cards; none for anything else."""
+    weights = name.partition(":")[0]
+    return {row["source"] for row in cards.read_card(weights)["data"]} if weights in cards.published() else set()
 
 
 def findings(arms: Sequence[Arm], recogniser: str) -> tuple[str, str, str]:
