@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -9,8 +10,10 @@ import zoo
 from training.synthetic import draw_face, draw_scene
 from zoo import tracker as trackers
 from zoo.alignment import Alignment
+from zoo.cards import published
 from zoo.errors import ZooError
 from zoo.one_euro import Smoothing
+from zoo.schemes import SCHEMES
 from zoo.tracker import Tracker
 
 SIZE = 320
@@ -133,6 +136,17 @@ def test_a_new_face_is_noticed_and_a_cut_can_be_told(find, face):
 def test_nothing_is_found_in_nothing(find):
     track = Tracker(find)
     assert track(np.full((90, 120, 3), 120, np.uint8), 0.0) == [] == track(np.zeros((90, 120, 3), np.uint8), 0.1)
+
+
+@pytest.mark.parametrize("name", published())
+def test_the_score_that_keeps_a_face_lies_between_faces_and_what_is_none(name):
+    find = zoo.load(name)
+    least = Tracker(find).min_score
+    faces, noise = [draw_face(seed, SIZE) for seed in range(4)], np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+    fives = [SCHEMES["106"].five_points(face.points) for face in faces]
+    assert min(find(face.image, five).score for face, five in zip(faces, fives, strict=True)) > least
+    for nothing in (np.full_like(noise, 120), noise, cv2.GaussianBlur(noise, (0, 0), 6)):
+        assert find(nothing, fives[0]).score < least - 0.01
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from zoo.schemes import SCHEMES
 
 # Of the published files, on photographs in the wild: mean scores of faces lie above this in 99 of 100 cases, those of background below
 # it. By the largest crop it holds for, in pixels: of a small map the decoder's window covers much, whatever lies there.
-MIN_SCORES = ((64, 0.997), (96, 0.97), (10_000, 0.95))
+MIN_SCORES = ((64, 0.997), (96, 0.985), (10_000, 0.95))
 # What the detector vouches for needs less: a face of which the network is unsure is then found anew by the detector in every frame.
 FOUND_SCORE = 0.85
 SEARCH_EVERY = 15  # frames; a new face is seen after half a second at most
