@@ -99,6 +99,7 @@ def export(
     precisions: Sequence[str] | None = None,
     outputs: Sequence[str] = ("maps",),
     sources: Sequence[Mapping[str, Any]] | None = None,
+    float_weights: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Writes a run's files, with their metadata, into `out`; returns a row for each.
 
@@ -107,6 +108,7 @@ def export(
       precisions: among `PRECISIONS`; all the run allows if None.
       outputs: among `OUTPUTS`; "points" files are called PRECISION-points.tflite.
       sources: what the metadata says of the training sources (see `tflite.metadata.Weights`); their names and counts alone if None.
+      float_weights: a file of the float run's weights, to make the float files of instead of the run's own.
 
     Raises:
       ZooError: int8 is asked of a float run, the run has no weights yet, or its faces have a size in the crop that is not the files'.
@@ -127,7 +129,10 @@ def export(
     for precision in precisions or possible:
         if precision not in possible:
             raise ZooError(f"{folder.name} is a float run: quantize it for int8; possible: {', '.join(possible)}")
-        content = int8_file(spec, folder) if precision == "int8" else float_file(spec, read_arrays(runs.weights_path(parent)), precision)
+        if precision == "int8":
+            content = int8_file(spec, folder)
+        else:
+            content = float_file(spec, read_arrays(float_weights or runs.weights_path(parent)), precision)
         rows += _outputs(content, precision, outputs, out, spec, weights)
     return rows
 

@@ -157,9 +157,9 @@ def make_card(folder: Path, out: Path, sources: Sequence[str], held_out: Sequenc
     parent_configuration = runs.read_configuration(parent)
     spec, name = configuration.spec, f"{configuration.variant}.{configuration.tag}"
     sources_of_training = [_source(entry) for entry in facts["data"]]
-    exports.export(folder, out, sources=sources_of_training)
-    arrays = read_npz(runs.weights_path(parent))
-    write_published(out / "float.npz", arrays)
+    write_published(out / "float.npz", read_npz(runs.weights_path(parent)))
+    # The float file is made of what is published, so that whoever makes it again gets the same.
+    exports.export(folder, out, sources=sources_of_training, float_weights=out / "float.npz")
     reports = {precision: audits.audit(out / f"{precision}.tflite", precision) for precision in exports.PRECISIONS}
     for precision in set(exports.PRECISIONS) - {Path(file).stem for file in cards.FILES.values()}:
         (out / f"{precision}.tflite").unlink()  # audited, but not shipped: `python -m tflite export NAME` makes it from float.npz
