@@ -21,8 +21,7 @@ from zoo.heatmaps import LOGIT_SCALE
 from zoo.overlay import score_colours
 from zoo.schemes import get_scheme
 
-# Told apart on skin, on white and on black, also by those who see red and green alike (with the words beside them).
-# Told apart from one another, and on a light page as on a dark one.
+# Told apart on skin, on white and on black; the first eight also by those who see red and green alike (with the words beside them).
 PALETTE = (
     "#0a9bc4", "#e4572e", "#6a9f00", "#8b5cf6", "#c98a00", "#d6336c", "#0f9d8a", "#7a7f8a", "#3f6fe0", "#9a5b2f", "#c026d3", "#2e7d32",
     "#8a8420", "#8f4a6f",

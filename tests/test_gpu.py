@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lively import settled_arrays
+from workplaces import workplace
 
 from training import packs, runs
 from training.__main__ import main
@@ -25,11 +26,7 @@ torch_is_here = pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch i
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Works in a folder of its own, with few synthetic faces, and leaves everything as it was."""
-    place = tmp_path_factory.mktemp("gpu")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        patch.setattr(packs, "_SYNTHETIC_FACES", FACES)
-        patch.setattr("training.loop._CHECK_CROPS", 4)
+    with workplace(tmp_path_factory.mktemp("gpu"), FACES) as place:
         yield place
 
 

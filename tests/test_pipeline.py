@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import workplaces
 from lively import drawn_crops, settled_arrays
 
 from tflite.__main__ import main as tflite_main
 from tflite.audit import audit
 from tflite.runtime import RUNTIMES, open_model
-from training import packs, runs
+from training import runs
 from training.__main__ import main as training_main
 from zoo import terminal
 from zoo.variants import get
@@ -30,15 +31,10 @@ def start_arrays(spec):
     return arrays
 
 
-@pytest.fixture(scope="module")
-def workplace(tmp_path_factory):
+@pytest.fixture(scope="module", name="workplace")
+def make_workplace(tmp_path_factory):
     """Works in a folder of its own, with few synthetic faces."""
-    place = tmp_path_factory.mktemp("pipeline")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        patch.setattr(packs, "_SYNTHETIC_FACES", FACES)
-        patch.setattr("training.loop._CHECK_CROPS", 4)
-        patch.setattr("training.quantize._CALIBRATION_BATCHES", 4)
+    with workplaces.workplace(tmp_path_factory.mktemp("pipeline"), FACES, calibration_batches=4) as place:
         yield place
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lively import settled_arrays
+from workplaces import workplace
 
-from training import packs, runs
+from training import runs
 from training.configuration import Configuration
 from zoo.errors import ZooError
 from zoo.files import read_npz
@@ -30,12 +31,7 @@ TINY = Configuration("mixed-035-096", steps=STEPS, batch=4, warmup_steps=2, aver
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Works in a folder of its own, with few synthetic faces, and leaves everything as it was."""
-    place = tmp_path_factory.mktemp("resume")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        patch.setattr(packs, "_SYNTHETIC_FACES", FACES)
-        patch.setattr("training.loop._CHECK_CROPS", 4)
-        patch.setattr("training.quantize._CALIBRATION_BATCHES", 1)
+    with workplace(tmp_path_factory.mktemp("resume"), FACES) as place:
         yield place
 
 

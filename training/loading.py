@@ -97,22 +97,20 @@ def _training_step(configuration: Configuration, packs: Sequence[Pack], rows: Se
 
     with terminal.without_stderr():
         keras = training_namespace()
-    from training.losses import heatmap_loss
-    from zoo.nets import build
+    from training.keras_learner import KerasLearner
+    from zoo.nets import build, to_arrays
 
     model = build(get(configuration.variant), keras)
-    optimizer = keras.optimizers.AdamW(use_ema=True, global_clipnorm=configuration.clip_norm)
-    model.compile(optimizer=optimizer, loss=heatmap_loss(configuration.sigma_cells, configuration.distance_weight), jit_compile=False)
+    learner = KerasLearner(model, keras, configuration, lambda crops: crops.astype("float32"), to_arrays)
     batch = make_batch(configuration, packs, rows, 0)
-    crops = batch.crops.astype(np.float32)
     with terminal.without_stderr():
         for _ in range(2):
-            model.train_on_batch(crops, batch.targets)
+            learner.step(batch, configuration.learning_rate)
 
     def step() -> float:
         began = time.perf_counter()
         for _ in range(_STEPS):
-            model.train_on_batch(crops, batch.targets)
+            learner.step(batch, configuration.learning_rate)
         return (time.perf_counter() - began) / _STEPS
 
     return step

@@ -147,10 +147,11 @@ class GpuLearner:
     @contextmanager
     def _unchanged(self) -> Iterator[None]:
         """Lets steps be made, and leaves everything as it was before the first one."""
-        before = [v.detach().clone() for v in (*self._weights.values(), *self._statistics.values(), *self._average.values())]
+        tensors = [*self._weights.values(), *self._statistics.values(), *self._average.values()]
+        before = [v.detach().clone() for v in tensors]
         yield
         with torch.no_grad():
-            for tensor, value in zip((*self._weights.values(), *self._statistics.values(), *self._average.values()), before, strict=True):
+            for tensor, value in zip(tensors, before, strict=True):
                 tensor.copy_(value)
             for moment in itertools.chain(*(state.values() for state in self._optimizer.state.values())):
                 moment.zero_()
