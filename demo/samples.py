@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.synthetic import draw_face, draw_scene
+from training.synthetic.faces import draw_face, draw_scene
 from zoo import terminal
 from zoo.errors import unknown
 from zoo.images import write_image

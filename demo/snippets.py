@@ -7,11 +7,11 @@ from string import Template
 
 from demo.compare import ModelFile
 from demo.takeaway import file_name
-from tflite.inspection import TensorInfo
-from tflite.runtime import STRIDE, open_model
 from zoo.alignment import DETECTOR_TEMPLATE, LABEL_TEMPLATE
 from zoo.errors import unknown
 from zoo.heatmaps import LOGIT_SCALE, WINDOW_RADIUS
+from zoo.runtime.inspection import TensorInfo
+from zoo.runtime.interpreter import STRIDE, open_model
 
 KOTLIN_PACKAGE = "com.google.ai.edge.litert:litert:1.4.2"
 LANGUAGES = {"python": "Python", "kotlin": "Kotlin, Android", "swift": "Swift, iOS"}

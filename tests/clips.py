@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from training.synthetic import draw_face
+from training.synthetic.faces import draw_face
 from zoo.alignment import Alignment
 
 SIZE = 192

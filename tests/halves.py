@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tflite.export import export_published
+from tflite.export.convert import export_published
 from zoo import cards
 
 NAME = "mixed-035-128.open"

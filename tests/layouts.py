@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from training.readers import mapping
-from training.synthetic import draw_face
+from training.synthetic.faces import draw_face
 from zoo.schemes import to_scheme
 
 SIDE = 160

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from training.synthetic import draw_face
+from training.synthetic.faces import draw_face
 from zoo.variants import VariantSpec
 
 

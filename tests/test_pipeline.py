@@ -9,11 +9,11 @@ import workplaces
 from lively import drawn_crops, settled_arrays
 
 from tflite.__main__ import main as tflite_main
-from tflite.audit import audit
-from tflite.runtime import RUNTIMES, open_model
-from training import runs
+from tflite.export.audit import audit
 from training.__main__ import main as training_main
+from training.learning import runs
 from zoo import terminal
+from zoo.runtime.interpreter import RUNTIMES, open_model
 from zoo.variants import get
 
 pytestmark = pytest.mark.slow
@@ -56,8 +56,8 @@ def exported(request, workplace):
     if spec.name == "mixed-035-096":
         folder = request.getfixturevalue("command_line")
         return spec, runs.weights_path(runs.run_folder("mixed-035-096.open")), folder
-    from tflite.export import float_file, int8_content
-    from training import qat
+    from tflite.export.convert import float_file, int8_content
+    from training.learning import qat
 
     arrays = start_arrays(spec)
     folder = workplace / spec.name
@@ -138,7 +138,7 @@ def test_the_command_line_says_what_it_made(command_line, capsys):
 
 
 def test_runs_and_files_are_evaluated_alike(command_line, capsys, monkeypatch):
-    from training import evaluate
+    from training.evaluation import evaluate
 
     real = evaluate.samples
     monkeypatch.setattr(evaluate, "samples", lambda *args: real(*args)[:6])

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 import zoo
-from tflite.audit import audit
-from tflite.export import described
-from tflite.metadata import Weights
-from tflite.runtime import open_model, read_model
+from tflite.export.audit import audit
+from tflite.export.convert import described
 from zoo import cards
 from zoo.alignment import Alignment
 from zoo.costs import count
 from zoo.files import sha256
 from zoo.heatmaps import decode
+from zoo.runtime.interpreter import open_model, read_model
+from zoo.runtime.metadata import Weights
 from zoo.schemes import SCHEMES
 
 PUBLISHED = cards.published()

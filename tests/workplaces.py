@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from training import packs
+from training.data import packs
 
 
 @contextmanager
@@ -17,6 +17,6 @@ def workplace(folder: Path, faces: int, calibration_batches: int = 1) -> Iterato
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(packs, "_SYNTHETIC_FACES", faces)
-        patch.setattr("training.loop._CHECK_CROPS", 4)
-        patch.setattr("training.quantize._CALIBRATION_BATCHES", calibration_batches)
+        patch.setattr("training.learning.loop._CHECK_CROPS", 4)
+        patch.setattr("training.learning.quantize._CALIBRATION_BATCHES", calibration_batches)
         yield folder

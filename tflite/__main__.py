@@ -9,14 +9,14 @@ from collections.abc import Sequence
 
 from zoo import terminal
 
-VERBS = {  # each is a module with add_arguments(parser) and main(args)
-    "export": "write a trained run's float32, float16 and int8 files",
-    "audit": "list what files are made of; fail on anything float, undelegated or custom",
-    "benchmark": "time files side by side, each setting in its own process",
-    "precisions": "one set of weights in five precisions: accuracy, time, bytes and memory in one table",
-    "operators": "time every operator of a file, and say what looks wasted",
-    "golden": "write a published picture, its crop, maps and points as a plain file for ports",
-    "publish": "check a run's files and put them among the weights with their card",
+VERBS = {  # module with add_arguments(parser) and main(args), and what it does
+    "export": ("tflite.export.convert", "write a trained run's float32, float16 and int8 files"),
+    "audit": ("tflite.export.audit", "list what files are made of; fail on anything float, undelegated or custom"),
+    "benchmark": ("tflite.measure.benchmark", "time files side by side, each setting in its own process"),
+    "precisions": ("tflite.measure.precisions", "one set of weights in five precisions: accuracy, time, bytes and memory in one table"),
+    "operators": ("tflite.measure.operators", "time every operator of a file, and say what looks wasted"),
+    "golden": ("tflite.export.golden", "write a published picture, its crop, maps and points as a plain file for ports"),
+    "publish": ("tflite.publish.release", "check a run's files and put them among the weights with their card"),
 }
 
 
@@ -27,10 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     chosen = argv[0] if argv and argv[0] in VERBS else None
     module = None
-    for verb, summary in VERBS.items():
+    for verb, (module_name, summary) in VERBS.items():
         subparser = verbs.add_parser(verb, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if verb == chosen:  # only the verb that is asked for is imported
-            module = importlib.import_module(f"tflite.{verb}")
+            module = importlib.import_module(module_name)
             module.add_arguments(subparser)
     args = parser.parse_args(argv)
     return module.main(args)

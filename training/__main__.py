@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 from zoo import terminal
 
-_VERBS = {
-    "data": "say what a source holds, and draw it",
-    "label": "mark unlabelled pictures with a teacher's points",
-    "fit": "train a float network",
-    "quantize": "go on with quantisation-aware training",
-    "evaluate": "measure weights on labelled pictures",
-    "study": "answer one of the paper's questions with numbers of our own",
+_VERBS = {  # module with add_arguments(parser) and main(args), and what it does
+    "data": ("training.describe", "say what a source holds, and draw it"),
+    "label": ("training.teacher.label", "mark unlabelled pictures with a teacher's points"),
+    "fit": ("training.learning.fit", "train a float network"),
+    "quantize": ("training.learning.quantize", "go on with quantisation-aware training"),
+    "evaluate": ("training.evaluation.evaluate", "measure weights on labelled pictures"),
+    "study": ("training.studies.study", "answer one of the paper's questions with numbers of our own"),
 }
 
 
@@ -24,10 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training", description="Train landmark networks, on synthetic faces or on your own.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     wanted = next((word for word in (sys.argv[1:] if argv is None else argv) if word in _VERBS), None)
-    for verb, meaning in _VERBS.items():
+    for verb, (module_name, meaning) in _VERBS.items():
         sub = verbs.add_parser(verb, help=meaning, description=meaning.capitalize() + ".")
         if verb == wanted:
-            module = importlib.import_module(f"training.{verb}")
+            module = importlib.import_module(module_name)
             module.add_arguments(sub)
             sub.set_defaults(handler=module.main)
     args = parser.parse_args(argv)

@@ -4,6 +4,6 @@ from zoo import nets
 from zoo.errors import ZooError
 from zoo.landmarker import Landmarker, Prediction, load, names
 from zoo.variants import VariantSpec, get
+from zoo.version import __version__
 
-__version__ = "0.1.0"
-__all__ = ["Landmarker", "Prediction", "VariantSpec", "ZooError", "get", "load", "names", "nets"]
+__all__ = ["Landmarker", "Prediction", "VariantSpec", "ZooError", "__version__", "get", "load", "names", "nets"]

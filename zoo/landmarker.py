@@ -7,19 +7,17 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from zoo.alignment import DETECTOR_TEMPLATE, LABEL_TEMPLATE, Alignment, check_inside, four_points
 from zoo.cards import model_path, published
+from zoo.detector import Face, detect_faces
 from zoo.errors import ZooError
 from zoo.heatmaps import decode
 from zoo.images import as_rgb
+from zoo.runtime.interpreter import open_model
 from zoo.variants import VARIANTS, get, split_tag
-
-if TYPE_CHECKING:
-    from zoo.detector import Face
 
 
 @dataclass(frozen=True)
@@ -89,8 +87,6 @@ class Landmarker:
           range: "short" (faces near the camera), "full" or "both".
           min_score: the detector's own score below which a face is left out.
         """
-        from zoo.detector import detect_faces
-
         image = as_rgb(image)
         found = []
         for face in detect_faces(image, range, min_score):
@@ -143,8 +139,6 @@ def load(
     Raises:
       ZooError: there is no such variant, tag, precision or file, or the file is not one of ours, or does not say what it is.
     """
-    from tflite.runtime import open_model
-
     size = None
     if str(name).endswith(".tflite"):
         path = Path(name)

@@ -14,8 +14,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-import zoo
 from zoo.errors import ZooError
+from zoo.landmarker import load
 from zoo.one_euro import Smoothing
 from zoo.overlay import draw_points
 from zoo.predict import face_points, points_json
@@ -57,7 +57,7 @@ def main(arguments: argparse.Namespace) -> int:
     camera = int(arguments.source) if arguments.source.isdecimal() else None
     video = open_video(arguments.source) if camera is None else None
     try:
-        find = zoo.load(arguments.variant, arguments.precision, threads=arguments.threads)
+        find = load(arguments.variant, arguments.precision, threads=arguments.threads)
         track = Tracker(find, max_faces=arguments.max_faces, smoothing=smoothing, search_every=arguments.search_every,
                         detector_range=arguments.range)  # fmt: skip
         return _run(arguments, track, video, camera)

@@ -1,1 +1,1 @@
-"""Measuring models on labelled faces: errors, head poses, costs, tables and pictures. The verb is `training/evaluate.py`."""
+"""Measuring models on labelled faces: errors, head poses, costs, tables and pictures. The verb is `training/evaluation/evaluate.py`."""

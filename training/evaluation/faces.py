@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from training.batches import is_held_out
+from training.data.sources import read_source
+from training.learning.batches import is_held_out
 from training.readers.picture import read_picture
-from training.sample import Sample
-from training.sources import read_source
+from training.readers.sample import Sample
 from zoo.errors import ZooError
 from zoo.landmarker import Landmarker
 from zoo.schemes import SCHEMES
@@ -45,7 +45,7 @@ def title(source: str) -> str:
 
 def drawn_face(seed: int) -> Face:
     """Returns a drawn face with its picture and its exact points."""
-    from training.synthetic import draw_face
+    from training.synthetic.faces import draw_face
 
     face, five = draw_face(seed), SCHEMES["106"].five_points
     sample = Sample(

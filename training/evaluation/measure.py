@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from training.evaluation import metrics
 from training.evaluation.faces import Face, find_points, known_points, measurable, picture, title
 from training.evaluation.mesh import Mesh
 from training.evaluation.yaw import estimate_yaw_deg
-from training.sample import Sample
-from zoo import metrics
+from training.readers.sample import Sample
 from zoo.landmarker import Landmarker
 from zoo.schemes import SCHEMES, to_scheme
 

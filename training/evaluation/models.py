@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from training import runs
 from training.evaluation.mesh import MESH, Mesh, mesh_file
+from training.learning import runs
 from zoo import cards, terminal
 from zoo.alignment import DETECTOR_TEMPLATE, LABEL_TEMPLATE
 from zoo.costs import count
@@ -99,7 +99,7 @@ def _of_run(folder: Path) -> Landmarker:
     spec, arrays = configuration.spec, read_arrays(runs.weights_path(folder))
     if configuration.quantized:
         with terminal.without_stderr():
-            from training import qat
+            from training.learning import qat
         parent = runs.run_folder(runs.read_facts(folder)["parent"])
         _, model = qat.build_quantized(spec, read_arrays(runs.weights_path(parent)))
         qat.set_quantized(model, arrays)

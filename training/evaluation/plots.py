@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from training.evaluation import metrics
 from training.evaluation.faces import title
 from training.evaluation.measure import Evaluation
-from zoo import metrics
 from zoo.errors import ZooError
 from zoo.files import write_whole
 

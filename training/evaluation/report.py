@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from training.evaluation import metrics
 from training.evaluation.faces import title
 from training.evaluation.measure import NORMALISERS, Evaluation
 from training.evaluation.models import FLOP_PER_MAC, Footprint
 from training.evaluation.words import interval
 from training.evaluation.yaw import yaw_bins
-from zoo import metrics
 
 WORST = 10
 CAPTION = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from zoo.metrics import Difference
+from training.evaluation.metrics import Difference
 
 
 def change_columns(difference: Difference | None, name: str = "core12") -> dict[str, Any]:

@@ -14,8 +14,8 @@ from training.readers.json_stream import members
 from training.readers.listing import folders, names
 from training.readers.mapping import ZERO_BASED, sample_of
 from training.readers.problems import CUT_SHORT, NOT_NUMBERS, WRONG_COUNT, LabelFault, Problem
+from training.readers.sample import Sample
 from training.readers.text import finite
-from training.sample import Sample
 
 
 def read_coco(root: Path) -> Iterator[Sample | Problem]:

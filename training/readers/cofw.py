@@ -11,8 +11,8 @@ from training.readers.listing import names
 from training.readers.mapping import ONE_BASED, sample_of
 from training.readers.picture import within
 from training.readers.problems import LabelFault, Problem
+from training.readers.sample import Sample
 from training.readers.text import finite
-from training.sample import Sample
 from zoo.errors import ZooError, one_line
 
 _POINTS = 29

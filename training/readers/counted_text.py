@@ -11,8 +11,8 @@ from training.readers.groups import photograph_of, split_of_folder
 from training.readers.listing import PICTURES, folders, names, picture_of
 from training.readers.mapping import ZERO_BASED, check_count, sample_of
 from training.readers.problems import UNLABELLED, LabelFault, Problem
+from training.readers.sample import Sample
 from training.readers.text import counted_points, numbers, read_lines
-from training.sample import Sample
 
 
 def read_jd(root: Path) -> Iterator[Sample | Problem]:

@@ -11,8 +11,8 @@ import numpy as np
 
 from training.readers.mapping import ZERO_BASED, check_count, sample_of
 from training.readers.problems import CUT_SHORT, WRONG_COUNT, LabelFault, Problem
+from training.readers.sample import Sample
 from training.readers.text import finite, numbers, stream_lines
-from training.sample import Sample
 from zoo.errors import ZooError
 
 FILE = "landmarks.csv"

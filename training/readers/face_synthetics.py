@@ -8,8 +8,8 @@ from pathlib import Path
 from training.readers.listing import PICTURES, folders, names, picture_of
 from training.readers.mapping import ZERO_BASED, check_count, sample_of
 from training.readers.problems import UNLABELLED, LabelFault, Problem
+from training.readers.sample import Sample
 from training.readers.text import points_of, read_lines
-from training.sample import Sample
 
 LABEL = "_ldmks.txt"
 

@@ -21,8 +21,8 @@ from training.readers.listing import PICTURES
 from training.readers.pictures import read_pictures
 from training.readers.problems import Problem
 from training.readers.pts import SETS_300W, YAWS, read_300w, read_merl_rav, read_pts
+from training.readers.sample import Sample
 from training.readers.wflw import ATTRIBUTES, LIST, read_wflw
-from training.sample import Sample
 from zoo.errors import ZooError
 
 _OUTER_EYES = "outer eye corners"

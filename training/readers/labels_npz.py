@@ -11,7 +11,7 @@ from training.readers.groups import group_of
 from training.readers.landmarks_npz import checked_headers
 from training.readers.npz_rows import headers, rows, scalar
 from training.readers.problems import NOT_NUMBERS, LabelFault, Problem
-from training.sample import Sample
+from training.readers.sample import Sample
 from zoo.errors import ZooError
 from zoo.schemes import SCHEMES
 

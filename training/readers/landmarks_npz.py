@@ -13,8 +13,8 @@ from training.readers.mapping import COUNTS, ZERO_BASED, sample_of
 from training.readers.npz_rows import headers, rows
 from training.readers.picture import digest
 from training.readers.problems import UNLABELLED, LabelFault, Problem
+from training.readers.sample import Sample
 from training.readers.text import finite
-from training.sample import Sample
 from zoo.errors import ZooError
 
 FILE = "landmarks.npz"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from training.readers.problems import HIDDEN, WRONG_COUNT, LabelFault
-from training.sample import Sample
+from training.readers.sample import Sample
 from zoo.schemes import SCHEMES, from_scheme
 
 # What is added to coordinates as sets write them to make them edge-based: pixel centres on integers from 0, or from 1.

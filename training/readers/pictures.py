@@ -10,7 +10,7 @@ import numpy as np
 from training.readers.groups import group_of
 from training.readers.listing import PICTURES, folders, names
 from training.readers.problems import Problem
-from training.sample import Sample
+from training.readers.sample import Sample
 
 # Shared by all: a million unlabelled pictures need them once.
 _NO_POINTS, _NO_WEIGHTS = np.zeros((106, 2)), np.zeros(106, np.float32)

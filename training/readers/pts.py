@@ -11,8 +11,8 @@ from training.readers.groups import photograph_of_300w
 from training.readers.listing import PICTURES, folders, names, picture_of
 from training.readers.mapping import ONE_BASED, ZERO_BASED, check_count, sample_of
 from training.readers.problems import CUT_SHORT, UNLABELLED, WRONG_COUNT, LabelFault, Problem
+from training.readers.sample import Sample
 from training.readers.text import points_of, read_lines
-from training.sample import Sample
 
 YAWS = ("frontal", "left", "lefthalf", "right", "righthalf")
 SETS_300W = ("afw", "helen", "ibug", "lfpw", "01_indoor", "02_outdoor", "300w")

@@ -9,8 +9,8 @@ from training.readers.groups import split_in
 from training.readers.listing import folders, names
 from training.readers.mapping import ZERO_BASED, sample_of
 from training.readers.problems import CUT_SHORT, NOT_NUMBERS, WRONG_COUNT, LabelFault, Problem
+from training.readers.sample import Sample
 from training.readers.text import finite, numbers, stream_lines
-from training.sample import Sample
 from zoo.errors import ZooError
 
 ATTRIBUTES = ("pose", "expression", "illumination", "make-up", "occlusion", "blur")

@@ -8,10 +8,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from training import runs
-from training.configuration import Configuration
 from training.evaluation.faces import title
 from training.evaluation.models import landmarker
+from training.learning import runs
+from training.learning.configuration import Configuration
 from training.studies.options import Options
 from zoo.errors import ZooError, unknown
 from zoo.files import read_json, write_json
@@ -65,7 +65,7 @@ def trained(study: str, arm: str, configuration: Configuration, parent: Path | N
       study, arm: name the folder of a new run, `runs/study-STUDY-ARM`.
       configuration: of the run; where it is quantised, `parent` is the float run it starts from.
     """
-    from training import fit, quantize
+    from training.learning import fit, quantize
 
     folder = _same_run(configuration, parent)
     if folder and _finished(folder, configuration):
@@ -160,7 +160,7 @@ def steps_within(study: str, minutes: float, configurations: Sequence[Configurat
 
 
 def _step_seconds(configuration: Configuration) -> float:
-    from training import fit
+    from training.learning import fit
 
     spent = []
     with tempfile.TemporaryDirectory(prefix="study-") as folder:

@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from training import runs
-from training.configuration import Configuration, from_json
-from training.evaluation import plots
+from training.evaluation import metrics, plots
 from training.evaluation.measure import Evaluation, evaluate
 from training.evaluation.models import footprint, landmarker, resolve
 from training.evaluation.words import change_columns, compared, listed, says
+from training.learning import runs
+from training.learning.configuration import Configuration, from_json
 from training.studies import arms
 from training.studies.latency import Latency, latency_of
 from training.studies.options import Options
 from training.studies.outcome import Outcome
-from zoo import cards, metrics
+from zoo import cards
 from zoo.costs import count
 from zoo.errors import ZooError
 from zoo.variants import TAGS, VARIANTS, VariantSpec, get

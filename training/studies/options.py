@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.configuration import Configuration
 from training.evaluation.faces import Face, title
+from training.learning.configuration import Configuration
 
 
 @dataclass(frozen=True)

@@ -211,7 +211,7 @@ def _decoded(content: bytes, name: str) -> np.ndarray:
 
 def _drawn() -> tuple[list[Picture], list[str]]:
     """Returns drawn persons, each from several sides."""
-    from training.synthetic import draw_face
+    from training.synthetic.faces import draw_face
 
     pictures, persons = [], []
     rng = np.random.default_rng(5)

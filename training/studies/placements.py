@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.evaluation.faces import NOISE_ROTATION_DEG, NOISE_SCALE, NOISE_SHIFT, Face, known_points, moved, with_noise
-from training.sample import Sample
+from training.readers.sample import Sample
 from zoo.alignment import LABEL_TEMPLATE, Alignment, four_points
 from zoo.schemes import SCHEMES
 

@@ -119,7 +119,7 @@ def find_points(pairs: Pairs, names: Sequence[str]) -> tuple[dict[str, np.ndarra
       Points (pictures, 4 or 5, 2) by name, image pixels; which pictures are usable (pictures,) bool; eye distances (pictures,) in pixels.
     """
     with terminal.without_stderr():
-        from training import teacher
+        from training.teacher import mesh as teacher
     finders = {name: landmarker(name) for name in names}
     count, five = len(pairs.pictures), SCHEMES["106"].five_points
     points = {NAIVE: np.zeros((count, 4, 2)), MESH: np.zeros((count, 5, 2))} | {name: np.zeros((count, 5, 2)) for name in names}

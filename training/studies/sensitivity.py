@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from training.evaluation import plots
+from training.evaluation import metrics, plots
 from training.evaluation.faces import Face, find_points, picture
 from training.evaluation.measure import face_errors
 from training.evaluation.models import landmarker
@@ -19,7 +19,6 @@ from training.studies.arms import Arm
 from training.studies.options import Options
 from training.studies.outcome import Outcome
 from training.studies.placements import AMOUNTS, BOX, DETECTED, DETECTOR, EXACT, NOISY, TURNED_BOX, UNITS, carried, disturbed, placements
-from zoo import metrics
 from zoo.landmarker import Landmarker
 
 QUESTION = "Is a model more sensitive to a face's position in the crop than to its orientation, and what do five points gain over a box?"

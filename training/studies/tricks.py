@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from training.evaluation import plots
+from training.evaluation import metrics, plots
 from training.evaluation.faces import picture, with_noise
 from training.evaluation.measure import Evaluation, evaluate, face_errors
 from training.evaluation.models import landmarker
@@ -20,7 +20,6 @@ from training.studies.decoders import IN_USE, MIRRORED, decoded
 from training.studies.options import Options
 from training.studies.outcome import Outcome
 from training.studies.trick_arms import INT8, LEFT_OUT, OTHER_SEED, REFERENCE, TRIED, label_arms
-from zoo import metrics
 from zoo.errors import ZooError
 
 QUESTION = "What is each trick worth, one left out at a time?"

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from training.evaluation import plots
 from training.evaluation.faces import Face, measurable, picture, samples, title
+from training.evaluation.metrics import Difference, mean_interval, paired_difference
 from training.evaluation.models import landmarker, resolve
 from training.evaluation.words import in_points, says
 from training.studies import motion
@@ -26,7 +27,6 @@ from zoo import terminal
 from zoo.errors import ZooError
 from zoo.landmarker import Landmarker
 from zoo.machine import cpu_model, pinned_to_one_core
-from zoo.metrics import Difference, mean_interval, paired_difference
 from zoo.one_euro import Smoothing
 from zoo.schemes import SCHEMES
 from zoo.tracker import Tracker
@@ -109,7 +109,7 @@ def mesh_follower(faces: int = 1, irises: bool = True) -> Follow:
     with terminal.without_stderr():
         from mediapipe.python.solutions.face_mesh import FaceMesh
 
-        from training.teacher import mesh_to_106, mesh_vertices
+        from training.teacher.mesh import mesh_to_106, mesh_vertices
     mesh = FaceMesh(static_image_mode=False, max_num_faces=faces, refine_landmarks=irises)
 
     def follow(frame: Frame) -> np.ndarray | None:

@@ -11,6 +11,7 @@ import numpy as np
 from zoo.cards import weights_folder
 from zoo.errors import ZooError
 from zoo.files import read_npz, write_whole
+from zoo.nets.build import build
 from zoo.variants import get, split_tag
 
 # What the names of the layers begin with that are not of the backbone (see `zoo.nets.build`).
@@ -109,6 +110,4 @@ def load(name: str, keras: Any | None = None) -> Any:
 
 def build_for(name: str, keras: Any) -> Any:
     """Returns the untrained network of the variant called `name`."""
-    from zoo.nets.build import build
-
     return build(get(name), keras)

@@ -1,0 +1,58 @@
+"""Published weights can be measured anew on another machine; what does not pass the gates stays as it was."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tflite.__main__ import main
+from tflite.publish import release as publish
+from zoo import cards, terminal
+from zoo.files import sha256
+
+NAME = "mixed-035-096.research"
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(name="folder")
+def make_folder(tmp_path, monkeypatch):
+    folder = tmp_path / NAME
+    shutil.copytree(cards.weights_folder(NAME), folder)
+    monkeypatch.setattr(cards, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(cards, "write_readme_table", lambda: "README.md")
+    return folder
+
+
+def hashes(folder):
+    return {path.name: sha256(path) for path in folder.iterdir()}
+
+
+def test_measured_again_the_card_has_new_figures_and_the_same_weights(folder):
+    before, files = cards.read_card(NAME), hashes(folder)
+    (folder / cards.FILES["float32"]).unlink()
+    assert terminal.run(main, ["publish", "--again", NAME, "--rounds", "1"]) == 0
+    after = cards.read_card(NAME)
+    assert {row["source"] for row in after["accuracy"]} == {"synthetic"}
+    assert {row["model"] for row in after["latency"]["rows"]} == {*cards.FILES, "MediaPipe face_landmark"}
+    assert [row["source"] for row in after["mesh"]] == ["synthetic"] and after["mesh"][0]["core12 %"] < 10
+    assert [row["weights"] for row in cards.table_rows()] == [NAME, "MediaPipe's face mesh"]
+    for key in ("training", "data", "audit", "date", "macs"):
+        assert after[key] == before[key], key
+    renewed = hashes(folder)
+    assert {name for name in files if renewed[name] != files[name]} <= {"card.json", "README.md", "golden.npz"}
+    assert after["files"] == {name: {"bytes": (folder / name).stat().st_size, "sha256": renewed[name]} for name in before["files"]}
+    assert (folder / "README.md").read_text() == cards.model_card(after)
+
+
+def test_what_loses_too_much_stays_as_it_was(folder, monkeypatch, capsys):
+    monkeypatch.setattr(publish, "MAX_LOSS", -1.0)
+    files = hashes(folder)
+    assert terminal.run(main, ["publish", "--again", NAME, "--rounds", "1"]) == 1
+    assert f"{NAME} stays as it is: int8 loses" in capsys.readouterr().err
+    assert hashes(folder) == files and {path.name for path in folder.parent.iterdir()} == {NAME}
+
+
+def test_what_is_not_published_is_not_measured(capsys):
+    assert terminal.run(main, ["publish", "--again", "nothing"]) == 1
+    assert "unknown published weights 'nothing'" in capsys.readouterr().err

@@ -1,0 +1,231 @@
+"""Files are written whole or not at all, broken ones are named in one line, and commands end with the status they promise."""
+
+import hashlib
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from zoo.errors import ZooError, unknown
+from zoo.files import read_json, read_npz, sha256, write_json, write_whole
+from zoo.terminal import format_table, run, show
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def handlers():
+    """Puts back the signal handlers that `run` sets."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+def left_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+# ---- writing ---------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(b"\x00\xff", b"\x00\xff"), ("größer\n", "größer\n".encode()), (lambda file: file.write(b"by hand"), b"by hand")],
+    ids=["bytes", "text", "function"],
+)
+def test_content_of_every_kind_is_written_with_the_folders_it_needs(tmp_path, content, expected):
+    path = write_whole(tmp_path / "a" / "b" / "file", content)
+    assert path.read_bytes() == expected
+    assert left_in(path.parent) == ["file"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_an_old_file_is_replaced(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old and longer")
+    assert write_whole(path, "new").read_text() == "new"
+
+
+def broken_writer(file):
+    file.write(b"half")
+    raise RuntimeError("the writer failed")
+
+
+def full_disk(file):
+    file.write(b"half")
+    raise OSError(28, "No space left on device")
+
+
+def interrupted(file):
+    file.write(b"half")
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("writer", "error"), [(broken_writer, RuntimeError), (full_disk, ZooError), (interrupted, KeyboardInterrupt)],
+)  # fmt: skip
+@pytest.mark.parametrize("existing", [True, False])
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, writer, error, existing):
+    path = tmp_path / "file"
+    if existing:
+        path.write_text("old")
+    with pytest.raises(error):
+        write_whole(path, writer)
+    assert left_in(tmp_path) == (["file"] if existing else [])
+    assert not existing or path.read_text() == "old"
+
+
+@pytest.mark.parametrize("step", ["fsync", "chmod", "replace"])
+def test_a_disk_that_fails_at_any_step_leaves_the_old_file(tmp_path, monkeypatch, step):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "file"
+    path.write_text("old")
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(ZooError, match=r"cannot write .*file: No space left on device"):
+        write_whole(path, "new")
+    assert path.read_text() == "old"
+    assert left_in(tmp_path) == ["file"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "file" / "below", tmp_path / "folder", tmp_path / ("long" * 100)):
+        with pytest.raises(ZooError, match="cannot write") as error:
+            write_whole(path, "new")
+        assert str(path) in str(error.value)
+    assert left_in(tmp_path) == ["file", "folder"]
+
+
+def test_json_comes_back_and_stays_readable(tmp_path):
+    value = {"name": "größe", "values": [1, 2.5, None, True]}
+    path = write_json(tmp_path / "card.json", value)
+    assert read_json(path) == value
+    assert "größe" in path.read_text(encoding="utf-8") and path.read_text(encoding="utf-8").endswith("}\n")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"{'a': 1}"])
+def test_broken_json_is_named(tmp_path, content):
+    path = tmp_path / "card.json"
+    path.write_bytes(content)
+    with pytest.raises(ZooError, match=r"card\.json is not JSON"):
+        read_json(path)
+    with pytest.raises(ZooError, match=r"cannot read .*none\.json: No such file"):
+        read_json(tmp_path / "none.json")
+
+
+def test_arrays_come_back_without_those_to_omit(tmp_path):
+    path = write_whole(tmp_path / "a.npz", lambda file: np.savez(file, a=np.arange(3), b=np.array(["x"]), large=np.zeros(5)))
+    found = read_npz(path, omit=("large",))
+    assert set(found) == {"a", "b"} and found["a"].tolist() == [0, 1, 2] and found["b"].tolist() == ["x"]
+
+
+def broken_archives(folder):
+    """Writes archives that are broken in every way that comes about in practice; returns them by how they broke."""
+    whole, packed = folder / "whole.npz", folder / "packed.npz"
+    np.savez(whole, a=np.arange(1000), b=np.ones(50))
+    np.savez_compressed(packed, a=np.arange(1000))
+    content, small = whole.read_bytes(), packed.read_bytes()
+    damaged, flipped = bytearray(content), bytearray(small)
+    damaged[500:520] = bytes(20)
+    flipped[150:170] = b"\xff" * 20
+    made = {"cut": content[:-100], "begun": content[:60], "empty": b"", "text": b"step,loss\n1,2\n"}
+    made |= {"damaged": bytes(damaged), "packed": bytes(flipped)}
+    for name, data in made.items():
+        (folder / f"{name}.npz").write_bytes(data)
+    np.save(folder / "one.npy", np.arange(3))
+    np.savez(folder / "pickle.npz", a=np.array([{}], object))
+    return {name: folder / f"{name}.npz" for name in [*made, "pickle", "missing"]} | {"one": folder / "one.npy", "folder": folder}
+
+
+def test_an_archive_broken_in_any_way_is_named_in_one_line(tmp_path):
+    for how, path in broken_archives(tmp_path).items():
+        with pytest.raises(ZooError) as error:
+            read_npz(path)
+        assert str(path) in str(error.value) and "\n" not in str(error.value), how
+
+
+def test_sha256_is_that_of_the_whole_file(tmp_path):
+    content = np.random.default_rng(0).bytes(3_000_001)
+    assert sha256(write_whole(tmp_path / "file", content)) == hashlib.sha256(content).hexdigest()
+
+
+# ---- commands --------------------------------------------------------------------------------------------------------------------------
+
+
+def fails_with(error):
+    def main(argv):
+        raise error
+
+    return main
+
+
+def test_what_a_command_returns_is_its_status():
+    assert run(lambda argv: None) == 0
+    assert run(lambda argv: 3) == 3
+    assert run(lambda argv: len(argv), ["a", "b"]) == 2
+
+
+def test_a_users_error_ends_in_one_line_and_status_1(capsys):
+    assert run(fails_with(ZooError("no such\n   thing"))) == 1
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "error: no such thing\n")
+
+
+def test_an_interrupt_ends_in_status_130(capsys):
+    assert run(fails_with(KeyboardInterrupt())) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_fault_of_the_program_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        run(fails_with(ZeroDivisionError()))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_unwinds_the_stack(number, capsys):
+    unwound = []
+
+    def main(argv):
+        try:
+            signal.raise_signal(number)
+        finally:
+            unwound.append(True)
+
+    assert run(main) == 130
+    assert unwound
+
+
+def test_a_reader_that_leaves_early_gets_no_traceback():
+    code = "from zoo.terminal import run, show\nimport sys\nsys.exit(run(lambda argv: show([{'row': i} for i in range(200000)])))"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(60) == 141
+
+
+def test_a_table_lines_up_and_leaves_gaps_as_dashes(capsys):
+    rows = [{"name": "a", "value": 1.23456, "list": (1, 2)}, {"name": "longer", "value": None, "list": ()}]
+    assert format_table(rows).splitlines() == ["name    value  list", "a        1.23  1, 2", "longer      -"]
+    assert format_table(rows, ["value"]).splitlines() == ["value", " 1.23", "    -"]
+    assert format_table([]) == "(nothing)"
+    show(rows, as_json=True)
+    assert json.loads(capsys.readouterr().out) == [{**rows[0], "list": [1, 2]}, {**rows[1], "list": []}]
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_and_all():
+    message = str(unknown("variant", "mixd-035-128", ["deconv-035-128", "mixed-035-128"]))
+    assert "unknown variant 'mixd-035-128'; did you mean 'mixed-035-128'?" in message and "deconv-035-128" in message
+    assert str(unknown("scheme", "x", [])) == "unknown scheme 'x'. Possible: none"
+    assert issubclass(ZooError, ValueError) and isinstance(unknown("a", "b", ["c"]), ZooError)

@@ -1,0 +1,1 @@
+"""A trained network as `.tflite` files: conversion, decoder, audit, golden tensors."""

@@ -1,0 +1,1 @@
+"""What files cost: time, operators, precisions."""

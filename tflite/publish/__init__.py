@@ -1,0 +1,1 @@
+"""Weights put among the published ones: gates, accuracy, cards."""

@@ -1,0 +1,264 @@
+"""`python -m tflite publish`: lets a quantised run's files in among the weights if they pass the gates, with their card."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tflite.export import audit as audits
+from tflite.export import convert as exports
+from tflite.measure import benchmark as benchmarks
+from tflite.publish.card_accuracy import measured
+from training.data.provenance import provenance
+from training.learning import runs
+from training.learning.configuration import to_json
+from zoo import cards, terminal
+from zoo.alignment import Alignment
+from zoo.costs import count
+from zoo.errors import ZooError, unknown
+from zoo.files import read_npz, sha256, write_json, write_whole
+from zoo.landmarker import Landmarker
+from zoo.nets.weights import write_published
+from zoo.runtime.interpreter import open_model, read_model
+from zoo.runtime.metadata import Weights
+from zoo.schemes import SCHEMES
+from zoo.variants import get
+
+# An int8 file may be this much worse than its float parent, relatively, on every set it is measured on.
+MAX_LOSS = 0.03
+_GOLDEN_SIDE = 160  # px of the golden picture, which is most of what the golden tensors weigh
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the verb's arguments."""
+    parser.add_argument("run", metavar="RUN", nargs="?", help="a quantisation-aware run")
+    parser.add_argument(
+        "--source", action="append", metavar="SET", help="measure on this labelled set (may be repeated; default: synthetic)"
+    )
+    parser.add_argument(
+        "--held-out", action="append", metavar="SET", help="measure on this set's people kept from training (may be repeated)"
+    )
+    parser.add_argument("--rounds", type=int, default=40, help="of the benchmark (default %(default)s)")
+    parser.add_argument("--check", action="store_true", help="measure and judge, but publish nothing")
+    parser.add_argument(
+        "--refresh", action="append", metavar="NAME", help="only write the metadata of these published weights anew from their card"
+    )
+    parser.add_argument(
+        "--again",
+        action="append",
+        metavar="NAME",
+        help="measure these published weights anew, on --source and this machine, with their float file made anew",
+    )
+    parser.add_argument("--readme", action="store_true", help="only write the README's table anew from the cards")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Measures, judges, publishes; prints the card's figures."""
+    for name in args.refresh or []:
+        print(f"wrote the metadata of {refresh(name)} anew")
+    for name in args.again or []:
+        print(f"measured {measure_again(name, args.source or ['synthetic'], args.rounds)} anew")
+    if args.readme or args.refresh or args.again:
+        print(f"wrote {cards.write_readme_table()}")
+        return 0
+    if not args.run:
+        raise ZooError("name the quantisation-aware run to publish")
+    folder = runs.run_folder(args.run)
+    if not runs.read_configuration(folder).quantized:
+        raise ZooError(f"{folder.name} is a float run; publish takes a quantisation-aware one (python -m training quantize {folder.name})")
+    with tempfile.TemporaryDirectory(prefix="publish-") as temporary:
+        out = Path(temporary) / "weights"
+        card = make_card(folder, out, args.source or ([] if args.held_out else ["synthetic"]), args.held_out or [], args.rounds)
+        terminal.show(card["accuracy"])
+        terminal.show(card["latency"]["rows"])
+        if card["problems"]:
+            raise ZooError(f"{card['name']} is not published: {'; '.join(card['problems'])}")
+        if args.check:
+            print(f"{card['name']} passes every gate; nothing was published")
+            return 0
+        card.pop("problems")
+        write_json(out / "card.json", card)
+        write_whole(out / "README.md", cards.model_card(card))
+        _replace(out, cards.weights_folder(card["name"]))
+    print(f"published {card['name']}; wrote {cards.write_readme_table()}")
+    return 0
+
+
+@contextlib.contextmanager
+def _renewed(name: str) -> Iterator[tuple[dict[str, Any], Path]]:
+    """Gives the card of published weights and a copy of their folder, which replaces the folder in the end, with the card as it is then.
+
+    Raises:
+      ZooError: nothing is published under this name.
+    """
+    card, target = cards.read_card(name), cards.weights_folder(name)
+    if card is None:
+        raise unknown("published weights", name, cards.published())
+    with tempfile.TemporaryDirectory(prefix="publish-") as temporary:
+        out = Path(temporary) / "weights"
+        shutil.copytree(target, out)
+        yield card, out
+        card["files"] = _files(out)
+        write_json(out / "card.json", card)
+        write_whole(out / "README.md", cards.model_card(card))
+        _replace(out, target)
+
+
+def refresh(name: str) -> Path:
+    """Writes the metadata of published weights anew from their card, and the files' hashes into the card; returns the folder.
+
+    The folder is replaced as a whole. Weights, graph and measurements stay as they are.
+
+    Raises:
+      ZooError: nothing is published under this name.
+    """
+    with _renewed(name) as (card, out):
+        weights = Weights(card["name"], card["tag"], card["date"], card["data"])
+        for path in sorted(out.glob("*.tflite")):
+            write_whole(path, exports.described(read_model(path), get(card["variant"]), weights))
+    return cards.weights_folder(name)
+
+
+def measure_again(name: str, sources: Sequence[str], rounds: int) -> Path:
+    """Makes float file and golden tensors of published weights anew, and measures accuracy and time anew; returns the folder.
+
+    The folder is replaced as a whole. The int8 file, `float.npz` and what the card says of training stay as they are.
+
+    Raises:
+      ZooError: nothing is published under this name, or the files do not pass the gates.
+    """
+    with _renewed(name) as (card, out):
+        for path in set(out.glob("*.tflite")) - {out / cards.FILES["int8"]}:
+            path.unlink()
+        exports.export_published(name, out, [Path(cards.FILES["float32"]).stem])
+        problems = [problem for file in cards.FILES.values() for problem in audits.audit(out / file, Path(file).stem).problems]
+        card |= measured(out, [(source, None) for source in sources])
+        problems += _too_much_lost(card["accuracy"])
+        if problems:
+            raise ZooError(f"{name} stays as it is: {'; '.join(problems)}")
+        write_golden(out)
+        card["latency"] = _timed(out, rounds)
+    return cards.weights_folder(name)
+
+
+def make_card(folder: Path, out: Path, sources: Sequence[str], held_out: Sequence[str], rounds: int) -> dict[str, Any]:
+    """Writes a run's files and golden tensors into `out` and returns its card, with what speaks against publishing under `problems`."""
+    configuration = runs.read_configuration(folder)
+    facts = runs.read_facts(folder)
+    parent = runs.run_folder(facts["parent"])
+    parent_configuration = runs.read_configuration(parent)
+    spec, name = configuration.spec, f"{configuration.variant}.{configuration.tag}"
+    sources_of_training = [_source(entry) for entry in facts["data"]]
+    write_published(out / "float.npz", read_npz(runs.weights_path(parent)))
+    # The float file is made of what is published, so that whoever makes it again gets the same.
+    exports.export(folder, out, sources=sources_of_training, float_weights=out / "float.npz")
+    reports = {precision: audits.audit(out / f"{precision}.tflite", precision) for precision in exports.PRECISIONS}
+    for precision in set(exports.PRECISIONS) - {Path(file).stem for file in cards.FILES.values()}:
+        (out / f"{precision}.tflite").unlink()  # audited, but not shipped: `python -m tflite export NAME` makes it from float.npz
+    problems = [f"{precision}: {problem}" for precision, report in reports.items() for problem in report.problems]
+    exactness = measured(out, [(source, None) for source in sources] + [(source, configuration.held_out) for source in held_out])
+    problems += _too_much_lost(exactness["accuracy"])
+    write_golden(out)
+    cost = count(spec)
+    return {
+        "name": name, "variant": spec.name, "tag": configuration.tag, "date": datetime.date.today().isoformat(),
+        "input_px": spec.size, "grid": spec.grid, "points": spec.points, "parameters": cost.parameters, "macs": cost.macs,
+        "stages": [f"{stage.kind} {stage.width}" for stage in spec.stages], "laterals": [tap for tap in spec.laterals if tap],
+        "data": sources_of_training,
+        "training": {
+            "float": {
+                "configuration": _plain(parent_configuration), "minutes": _minutes(parent), "versions": runs.read_facts(parent)["versions"],
+            },
+            "quantized": {"configuration": _plain(configuration), "minutes": _minutes(folder), "versions": facts["versions"]},
+        },
+        **exactness,
+        "latency": _timed(out, rounds),
+        "audit": {name: {"operators": dict(report.operators), "partitions": report.partitions} for name, report in reports.items()},
+        "files": _files(out),
+        "problems": problems,
+    }  # fmt: skip
+
+
+def _timed(out: Path, rounds: int) -> dict[str, Any]:
+    """Returns the card's `latency`: what a call of each file takes, and of MediaPipe's mesh in the same run."""
+    rows = benchmarks.benchmark([out / file for file in cards.FILES.values()], with_mediapipe=True, rounds=rounds)
+    computes = {Path(file).stem: precision for precision, file in cards.FILES.items()}
+    for row in rows:
+        stem = Path(row["model"]).name
+        row["model"] = computes.get(stem, stem)
+    return {"machine": benchmarks.caption(), "rows": rows}
+
+
+def _files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Returns the size and hash of each file of weights in a folder."""
+    found = sorted(path for path in folder.iterdir() if path.suffix in (".tflite", ".npz"))
+    return {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in found}
+
+
+def _too_much_lost(accuracy: list[dict[str, Any]]) -> list[str]:
+    problems = []
+    for small, large in zip(accuracy[::2], accuracy[1::2], strict=True):
+        measured = small["core12 %"] is not None and large["core12 %"] is not None
+        lost = small["core12 %"] / large["core12 %"] - 1 if measured else float("nan")
+        if not lost <= MAX_LOSS:
+            where = f"{small['source']} ({small['five points']})"
+            problems.append(f"int8 loses {100 * lost:.1f} % of core12 on {where}, at most {100 * MAX_LOSS:.0f} % may be lost")
+    return problems
+
+
+def write_golden(out: Path) -> None:
+    """Writes `golden.npz`: a drawn face, its five points, its crop, the int8 maps and the points that came of it."""
+    from training.synthetic.faces import draw_face
+
+    face = draw_face(2026, _GOLDEN_SIDE)
+    five = SCHEMES["106"].five_points(face.points)
+    model = open_model(out / "int8.tflite")
+    alignment = Alignment.from_five(five, model.input_size)
+    crop = alignment.crop(face.image)
+    prediction = Landmarker(model.forward, model.input_size)(face.image, five)
+    arrays = {"image": face.image, "five": five, "crop": crop, "matrix": alignment.matrix, "int8_maps": model.forward_stored(crop),
+              "image_points": prediction.points, "scores": prediction.scores}  # fmt: skip
+    write_whole(out / "golden.npz", lambda file: np.savez_compressed(file, **arrays))
+
+
+def _source(entry: dict[str, Any]) -> dict[str, Any]:
+    known, stem = provenance(entry["source"]), Path(entry["source"]).stem
+    described = (
+        {k: v for k, v in vars(known).items() if k != "for_choosing"}
+        if known
+        else {"title": stem, "labels": "the trainer's own", "licence": "the trainer's own", "tag": "as declared"}
+    )
+    return {"source": stem, "faces": entry["faces"], **described}
+
+
+def _plain(configuration: Any) -> dict[str, Any]:
+    """Returns a configuration without the paths of one machine."""
+    values = to_json(configuration)
+    values["sources"] = [[Path(name).stem, share] for name, share in values["sources"]]
+    values["init"] = Path(values["init"]).name
+    return values
+
+
+def _minutes(folder: Path) -> float:
+    return round(runs.read_checkpoint(folder).seconds / 60, 1)
+
+
+def _replace(new: Path, target: Path) -> None:
+    """Puts a finished folder in the place of an old one; there is never half of either."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    arriving, leaving = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
+    for path in (arriving, leaving):
+        shutil.rmtree(path, ignore_errors=True)
+    shutil.copytree(new, arriving)
+    if target.exists():
+        target.rename(leaving)
+    arriving.rename(target)
+    shutil.rmtree(leaving, ignore_errors=True)

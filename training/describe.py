@@ -1,0 +1,166 @@
+"""`python -m training data`: says what a source holds and what is wrong with it, and draws it on a contact sheet."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from training.data import checks
+from training.data.contact_sheet import COLUMNS, ROWS, sheet
+from training.data.packs import prepare
+from training.data.provenance import OWN_LABELS, provenance
+from training.data.sources import Source, parse_source, read_all, split_name
+from training.learning.batches import make_batch
+from training.learning.configuration import Configuration
+from training.readers.formats import FORMATS
+from training.readers.problems import Problems
+from zoo import terminal
+from zoo.errors import ZooError
+from zoo.images import write_image
+from zoo.machine import peak_mb
+from zoo.overlay import draw_points
+from zoo.variants import get
+
+SHEETS = Path("out/sheets")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the verb's arguments."""
+    possible = "'synthetic' (the default), or PATH[@FORMAT][@SPLIT][@SUBSET]: a folder or file in any format of docs/sources.md"
+    parser.add_argument("source", nargs="*", default=["synthetic"], metavar="PATH", help=f"{possible}; several are described in turn")
+    parser.add_argument("--format", choices=tuple(FORMATS), help="read it so, whatever its layout looks like")
+    parser.add_argument("--quick", action="store_true", help="do not open the pictures, only ask whether they are there")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--sheet", metavar="FILE", help=f"where the contact sheet goes (.png or .jpg; default {SHEETS}/NAME.png)")
+    where.add_argument("--no-sheet", action="store_true", help="draw none")
+    parser.add_argument("--benchmark", metavar="NAME", nargs="?", const="mixed-035-128",
+                        help="instead, time the loader against a training of this variant (default %(const)s), and what a million such "
+                        "faces would cost")  # fmt: skip
+    parser.add_argument("--augmented", metavar="FILE", help="instead, draw a batch as a training sees it (.png or .jpg)")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Describes sources; a ZooError, and so an exit status of 1, where nothing usable is left."""
+    if args.benchmark:
+        return _benchmark(args)
+    if args.augmented:
+        print(f"wrote {write_image(args.augmented, augmented(args.source[0]))}")
+        return 0
+    if args.sheet and len(args.source) > 1:
+        raise ZooError(f"--sheet names one file, received {len(args.source)} sources; leave it out to have one for each in {SHEETS}")
+    described, empty = [], []
+    for number, source in enumerate(args.source):
+        try:
+            summary, problems = _look_at(source, args)
+        except ZooError as error:
+            empty.append(str(error))
+            if len(args.source) > 1:
+                print(f"error: {error}", file=sys.stderr)
+            continue
+        described.append(summary | {"problems": problems.to_json()})
+        if not args.json:
+            print("\n" * (number > 0), end="")
+            terminal.show([{"what": name, "found": _words(value)} for name, value in summary.items() if value is not None])
+            for line in problems.lines():
+                print(line)
+        if not summary["usable"]:
+            empty.append(f"source {source!r} holds no usable {'face' if summary['faces'] is not None else 'picture'}")
+    if args.json:
+        terminal.show(described, as_json=True)
+    elif len(args.source) > 1:
+        usable, peak = sum(summary["usable"] for summary in described), peak_mb() or 0
+        print(f"{len(described)} of {len(args.source)} sources read, {usable} faces or pictures usable, peak memory {peak:.0f} MB")
+    if len(empty) == len(args.source):
+        raise ZooError(empty[0] if len(empty) == 1 else f"none of the {len(empty)} sources holds anything usable")
+    return 0
+
+
+def _look_at(given: str, args: argparse.Namespace) -> tuple[dict[str, Any], Problems]:
+    """Returns the summary of one source, its contact sheet drawn, and what is wrong with it."""
+    path, words = split_name(given)
+    name = "@".join([path, *([args.format] if args.format else []), *words])
+    source = None if given == "synthetic" else parse_source(name)
+
+    def faces(problems: Problems) -> Iterator[checks.Face]:
+        if source is None:
+            from training.evaluation.evaluate import samples
+
+            return iter(samples("synthetic"))
+        return ((sample, None) for sample in read_all(source, problems))
+
+    problems = Problems()
+    stream = tqdm(faces(problems), desc=f"read {Path(given).name}", unit="face", leave=False)
+    findings = checks.inspect(stream, problems, COLUMNS * ROWS, open_pictures=not args.quick)
+    checks.duplicates(findings, lambda: faces(Problems()), problems)
+    said = checks.convention(findings, source is not None and source.format.one_based)
+    if said is not None:
+        problems.add(said)
+    summary = describe(name, source, findings, problems)
+    if findings.kept and not args.no_sheet:
+        path = args.sheet or SHEETS / f"{re.sub('[^A-Za-z0-9@._-]+', '_', Path(given).name) or 'source'}.png"
+        summary["sheet"] = str(write_image(path, sheet(findings.kept)))
+    return summary, problems
+
+
+def _benchmark(args: argparse.Namespace) -> int:
+    from training.learning.loading import a_million, measure
+
+    get(args.benchmark)
+    rows = [measure(args.benchmark, [(source, 1.0) for source in args.source])]
+    million = [a_million(source) for source in args.source if source != "synthetic"]
+    if args.json:
+        terminal.show([rows[0] | {"a million": million}], as_json=True)
+        return 0
+    terminal.show(rows)
+    if million:
+        print()
+        terminal.show(million)
+    return 0
+
+
+def augmented(name: str) -> np.ndarray:
+    """Returns a sheet of crops as a training sees them, with the points its loss knows: jittered, turned in depth, recoloured, covered."""
+    configuration = Configuration("mixed-100-192", batch=COLUMNS * ROWS, turn_chance=0.3)
+    pack = prepare(name)
+    batch = make_batch(configuration, [pack], [np.arange(len(pack))], 0)
+    points = batch.targets[..., :2] * get(configuration.variant).stride
+    points[batch.targets[..., 2] == 0] = np.nan
+    tiles = [draw_points(crop, some) for crop, some in zip(batch.crops, points, strict=True)]
+    return np.vstack([np.hstack(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)])
+
+
+def describe(name: str, source: Source | None, findings: checks.Findings, problems: Problems) -> dict[str, Any]:
+    """Returns a summary of a source: what it is, how much there is, what may be done with it."""
+    known, kind = provenance(name), source.format if source else None
+    labelled, path = kind is None or kind.labelled, Path(split_name(name)[0])
+    tags = {"open": "open, research", "research": "research"}.get(known.tag if known else "", "as its owner allows")
+    summary = {
+        "source": path.name + "".join(f"@{word}" for word in split_name(name)[1]),
+        "format": f"{kind.name}: {kind.title}" if kind else "drawn by this project",
+        "pictures": findings.pictures, "faces": findings.faces if labelled else None, "usable": findings.usable,
+        "left out": problems.left_out, "people or photographs": findings.people,
+        "splits": {split or "without": count for split, count in findings.splits.items()} if any(findings.splits) else None,
+        "split rule": kind.splits if kind else "each drawn face stands alone",
+        "origin": known.title if known else "its owner's", "licence": known.licence if known else kind and kind.licence,
+        "trains tags": "none: kept for choosing" if known and known.for_choosing else tags,
+    }  # fmt: skip
+    if not labelled:
+        return summary | {"labels": "none: mark them with `python -m training label`"}
+    own = OWN_LABELS.get(path.stem) if kind and kind.name == "landmarks" else None
+    return summary | {
+        "labels": own or (known.labels if known else kind and kind.points), "points a face": sorted(findings.points),
+        "of the 106 known %": round(100 * findings.known / findings.faces, 1) if findings.faces else None,
+        "normaliser": kind.normaliser if kind else "outer eye corners", "held out by default %": 100 * Configuration("").held_out,
+    }  # fmt: skip
+
+
+def _words(value: Any) -> Any:
+    return ", ".join(f"{count} {name}" for name, count in value.items()) if isinstance(value, dict) else value

@@ -1,0 +1,127 @@
+"""What a training is: one frozen dataclass whose defaults are the documentation, saved with every run."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from zoo.errors import ZooError, unknown
+from zoo.variants import VariantSpec, get
+
+LOSSES = ("cross-entropy", "mse")
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The effective settings of a run.
+
+    Attributes:
+      variant: a name in the registry.
+      tag: what the data allow, "open" or "research".
+      sources: (name, share) pairs; see `training.data.sources`.
+      steps, batch: optimiser steps and crops per step.
+      learning_rate, weight_decay, warmup_steps: AdamW, linear warm-up, then a cosine to zero.
+      average: momentum of the averaged weights that are kept, less in a short run (see `average_momentum`).
+      clip_norm: largest global norm of a gradient.
+      sigma_cells, distance_weight: of the loss (see `training.learning.losses`).
+      rotation_deg, scale, shift: standard deviations of the jitter after alignment; shift in shares of the eye distance.
+      wide_chance, wide_rotation_deg: how often, and how far, a crop is turned much more.
+      mirror_chance, photometric, occlusion_chance: 0..1.
+      turn_chance: 0..1, how often a face whose labels came with a mesh is turned in depth (see `training.teacher.posing`).
+      balance_yaw: 0..1, from drawing faces as often as the source has them to drawing all yaws equally often.
+      held_out: share of the groups (people) kept from training, for evaluation.
+      init: "imagenet", a local .npz, published weights `variant.tag`, a run, the latter two maybe with ":backbone", or "" for none.
+      seed: of weights and batches.
+      quantized: whether the run is quantisation-aware.
+      rounded_targets, loss, laterals, calibrated: for the study of tricks, which leaves one out at a time: points moved to the middle of
+        their cell; "cross-entropy" or "mse"; lateral connections; ranges set from float activations before quantisation-aware training.
+      head_stages, face_scale, contour_weight: for the same study, which sets them otherwise: stages of the head that are kept (0 for
+        all), the face's size in the crop against the template's, and what a contour point's loss counts.
+    """
+
+    variant: str
+    tag: str = "open"
+    sources: tuple[tuple[str, float], ...] = (("synthetic", 1.0),)
+    steps: int = 400
+    batch: int = 32
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    warmup_steps: int = 100
+    average: float = 0.998
+    clip_norm: float = 5.0
+    sigma_cells: float = 0.7
+    distance_weight: float = 1.0
+    rotation_deg: float = 6.0
+    scale: float = 0.08
+    shift: float = 0.05
+    wide_chance: float = 0.1
+    wide_rotation_deg: float = 30.0
+    mirror_chance: float = 0.5
+    photometric: float = 0.8
+    occlusion_chance: float = 0.15
+    turn_chance: float = 0.0
+    balance_yaw: float = 0.0
+    held_out: float = 0.1
+    init: str = ""
+    seed: int = 0
+    quantized: bool = False
+    rounded_targets: bool = False
+    loss: str = "cross-entropy"
+    laterals: bool = True
+    calibrated: bool = True
+    head_stages: int = 0
+    face_scale: float = 1.0
+    contour_weight: float = 1.0
+
+    def __post_init__(self):
+        if self.loss not in LOSSES:
+            raise unknown("loss", self.loss, LOSSES)
+        for name in ("steps", "batch"):
+            if getattr(self, name) < 1:
+                raise ZooError(f"{name} must be at least 1, received {getattr(self, name)}")
+        if not 0 <= self.held_out < 1:
+            raise ZooError(f"held_out must lie in 0..1, received {self.held_out}")
+
+    @property
+    def spec(self) -> VariantSpec:
+        """The network's shape: the variant's, without the lateral connections and the last stages that are left out."""
+        spec = get(self.variant)
+        kept = self.head_stages or len(spec.stages)
+        laterals = spec.laterals if self.laterals else (None,) * len(spec.stages)
+        return dataclasses.replace(spec, stages=spec.stages[:kept], laterals=laterals[:kept])
+
+    @property
+    def average_momentum(self) -> float:
+        """The momentum in use: the average reaches back over a tenth of the run at most, else a short one would keep its random start."""
+        return min(self.average, max(0.5, 1 - 10 / self.steps))
+
+    @property
+    def statistics_momentum(self) -> float:
+        """Of normalisation's running statistics: they follow within a twentieth of a short run, whose weights move faster."""
+        return min(0.99, max(0.9, 1 - 20 / self.steps))
+
+    def rate_at(self, step: int) -> float:
+        """Returns the learning rate of a step: a linear warm-up, then half a cosine down to a hundredth."""
+        if step < self.warmup_steps:
+            return self.learning_rate * (step + 1) / self.warmup_steps
+        progress = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
+        return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+
+
+def to_json(configuration: Configuration) -> dict[str, Any]:
+    """Returns the configuration as JSON-ready values."""
+    return dataclasses.asdict(configuration)
+
+
+def from_json(values: dict[str, Any]) -> Configuration:
+    """Returns the configuration saved by `to_json`; a ZooError names a setting this version does not know."""
+    known = {field.name for field in dataclasses.fields(Configuration)}
+    strange = sorted(set(values) - known)
+    if strange:
+        raise ZooError(f"unknown setting {strange[0]!r} in the saved configuration; known: {', '.join(sorted(known))}")
+    try:
+        return Configuration(**{**values, "sources": tuple((name, float(share)) for name, share in values["sources"])})
+    except (KeyError, TypeError) as error:
+        raise ZooError(f"the saved configuration is not whole: {error}") from None

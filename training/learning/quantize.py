@@ -1,0 +1,79 @@
+"""`python -m training quantize`: goes on from a float run with quantisation-aware training, in the same loop."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from pathlib import Path
+
+from training.learning import runs
+from training.learning.configuration import Configuration
+from training.learning.fit import follow, versions
+from zoo import terminal
+from zoo.errors import ZooError
+
+_CALIBRATION_BATCHES = 16
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the verb's arguments."""
+    parser.add_argument("run", metavar="RUN", help="a float run's name or folder (or, with --resume, a quantisation-aware one's)")
+    parser.add_argument("--steps", type=int, default=100, help="optimiser steps (default %(default)s)")
+    parser.add_argument("--learning-rate", type=float, default=5e-5, help="peak rate (default %(default)s)")
+    parser.add_argument("--batch", type=int, default=32, help="crops a step (default %(default)s)")
+    parser.add_argument("--run", dest="to", metavar="NAME", help="name of the new run (default: the float run's with -int8)")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted quantisation-aware run")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Trains, or goes on training; prints where the weights are."""
+    folder = runs.run_folder(args.run)
+    configuration = runs.read_configuration(folder)
+    if args.resume != configuration.quantized:
+        kind = "quantisation-aware" if configuration.quantized else "float"
+        raise ZooError(f"{folder.name} is a {kind} run; --resume takes a quantisation-aware run, and without it a float run is quantised")
+    if args.resume:
+        parent, out = runs.run_folder(runs.read_facts(folder)["parent"]), folder
+    else:
+        parent, out = folder, runs.new_folder(args.to or f"{folder.name}-int8")
+        configuration = follow(
+            configuration, quantized=True, steps=args.steps, batch=args.batch, learning_rate=args.learning_rate,
+            warmup_steps=min(50, args.steps // 10), init=folder.name,
+        )  # fmt: skip
+    quantize(configuration, parent, out, resume=args.resume)
+    print(f"trained: {out}")
+    return 0
+
+
+def quantize(configuration: Configuration, parent: Path, folder: Path, *, resume: bool = False, stop_at: int | None = None) -> bool:
+    """Trains a quantisation-aware network from a float run's weights into a run's folder; returns whether it came to its end.
+
+    Args:
+      configuration: of the new run; its sources give the calibration crops too.
+      parent: the float run's folder.
+    """
+    from training.data.packs import prepare
+    from training.learning.batches import batches
+
+    with terminal.without_stderr():
+        import tf_keras
+
+        from training.learning import qat
+        from training.learning.keras_learner import KerasLearner
+        from training.learning.loop import train
+    from zoo.nets.weights import read_arrays
+
+    packs = [prepare(name) for name, _ in configuration.sources]
+    tf_keras.backend.clear_session()
+    tf_keras.utils.set_random_seed(configuration.seed)
+    model, quantized = qat.build_quantized(configuration.spec, read_arrays(runs.weights_path(parent)))
+    if not resume:
+        facts = {"parent": str(parent), "data": [{"source": pack.name, "faces": len(pack)} for pack in packs], **versions(tf_keras)}
+        runs.save_configuration(folder, configuration, facts)
+        plain = follow(configuration, photometric=0.4, occlusion_chance=0.0, seed=configuration.seed + 2, steps=_CALIBRATION_BATCHES)
+        if configuration.calibrated:
+            qat.calibrate(quantized, model, (batch.crops for batch in itertools.islice(batches(plain, packs, 0), _CALIBRATION_BATCHES)))
+        else:
+            qat.freeze_ranges(quantized)
+    learner = KerasLearner(quantized, tf_keras, configuration, qat.to_input, qat.quantized_arrays)
+    return train(learner, configuration, packs, folder, resume=resume, stop_at=stop_at)

@@ -1,0 +1,1 @@
+"""Faces drawn by the project itself, with exact points."""

@@ -1,0 +1,1 @@
+"""Labels by MediaPipe's face mesh: its points, their adapter, faces turned by it."""

@@ -1,0 +1,106 @@
+"""`python -m training label`: teacher's points for a folder of unlabelled pictures, on all cores, to be resumed after a stop."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from training.data.sources import group_of, read_source
+from training.teacher import adapter as adapters
+from training.teacher.blend import blend
+from training.teacher.label_file import bend, merge
+from training.teacher.labelling import SEVERAL, label_chunk, list_chunks
+from zoo import terminal
+from zoo.cards import published
+from zoo.errors import ZooError, unknown
+from zoo.files import read_npz
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the verb's arguments."""
+    parser.add_argument("path", help="folder of pictures (searched with its sub-folders), or a labels file for --adapter or --blend")
+    parser.add_argument("--out", required=True, help="labels file to write (.npz)")
+    parser.add_argument("--max-disagreement", type=float, default=0.08, metavar="SHARE",
+                        help="leave out a face whose points differ between the picture and its mirror image by more than this share of the "
+                             "outer eye corners' distance (default %(default)s)")  # fmt: skip
+    parser.add_argument("--max-yaw", type=float, default=70.0, metavar="DEG",
+                        help="leave out a face that is turned further aside than this (default %(default)s)")  # fmt: skip
+    parser.add_argument("--several", choices=SEVERAL, default=SEVERAL[0],
+                        help="what to do with a picture of several faces: skip it, take the largest, or mark all")  # fmt: skip
+    parser.add_argument("--adapter", metavar="LABELS", help="bend the points to people's definitions, by an adapter fitted on this labels "
+                        "file of a folder with 68 human points in landmarks.npz; the result is of those labels' licence")  # fmt: skip
+    parser.add_argument("--blend", metavar="NAME", help="average the points of a labels file with those of published weights, e.g. "
+                        "mixed-100-192.research, found in the picture and in its mirror image; the result is of their tag")  # fmt: skip
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: one per core)")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Labels every picture under a path; prints how many were kept and why the others were not."""
+    out = Path(args.out)
+    if out.suffix != ".npz":
+        raise ZooError(f"--out must end in .npz, received {args.out!r}")
+    root = Path(args.path)
+    if args.blend and (args.adapter or root.suffix != ".npz"):
+        raise ZooError("--blend takes a labels file, which may have been bent before; label or bend first")
+    if args.blend and args.blend not in published():
+        raise unknown("published weights", args.blend, published())
+    if args.blend:
+        _show(blend(root, args.blend, out, args.workers), [], args.json)
+        return 0
+    if args.adapter and root.suffix == ".npz":
+        _show(*_adapted(root, Path(args.adapter), out), args.json)
+        return 0
+    if not root.is_dir():
+        raise ZooError(f"{args.path!r} is not a folder")
+    parts = out.with_suffix(".parts")
+    total, chunks = list_chunks(root, parts, args.several)
+    waiting = [chunk for chunk in chunks if not chunk.out.exists()]
+    # Spawned, not forked: the libraries at work here run threads, which a fork does not survive.
+    with (
+        tqdm(total=total, initial=total - sum(chunk.count for chunk in waiting), unit="picture", desc=f"label {root.name}") as bar,
+        ProcessPoolExecutor(max(1, args.workers), get_context("spawn")) as pool,
+    ):
+        for count in pool.map(label_chunk, waiting):
+            bar.update(count)
+    summary = {"pictures": total} | merge(root, [chunk.out for chunk in chunks], out, args.max_disagreement, args.max_yaw)
+    shutil.rmtree(parts)
+    gain = []
+    if args.adapter:
+        bent, gain = _adapted(out, Path(args.adapter), out)
+        summary |= bent
+    _show(summary, gain, args.json)
+    if not summary["kept"]:
+        raise ZooError(f"none of the {total} pictures under {args.path} could be labelled")
+    return 0
+
+
+def _show(summary: dict, gain: list[dict], as_json: bool) -> None:
+    """Prints what was done, and by how much bending came nearer to people who did not take part in the fit."""
+    if as_json:
+        terminal.show([summary | ({"gain": gain} if gain else {})], True)
+        return
+    terminal.show([summary])
+    if gain:
+        print("\nDistance to people's points on people kept from a fit made to see this, in % of the outer eye corners' distance:")
+        terminal.show(gain)
+
+
+def _adapted(labels: Path, fitted_on: Path, out: Path) -> tuple[dict, list[dict]]:
+    """Bends the points of a labels file by an adapter fitted on another one; returns what was done, and the gain by part."""
+    fitting = read_npz(fitted_on)
+    pictures, meshes, root = fitting["names"].tolist(), fitting["mesh"], Path(str(fitting["root"]))
+    human = {sample.path.name: sample.native_points for sample in read_source(str(root)) if sample.scheme == "68"}
+    both = [row for row, name in enumerate(pictures) if Path(name).name in human]
+    people = np.array([human[Path(pictures[row]).name] for row in both])
+    adapter, used = adapters.fit(meshes[both], people)
+    count = bend(labels, adapter, root.name, out)
+    done = {"labels": labels.name, "bent": count, "adapter fitted on": root.name, "faces": used}
+    return done, adapters.gain(meshes[both], people, [group_of(pictures[row]) for row in both])

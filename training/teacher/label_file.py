@@ -1,0 +1,138 @@
+"""Labels files written from parts, or written anew with their points bent, without ever being in memory as a whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from training.data.npz_columns import Column, write_columns
+from training.data.sources import from_webmorph_189
+from training.readers.npz_rows import headers, rows, scalar
+from training.teacher.adapter import Adapter
+from training.teacher.mesh import MESH_COUNT
+from zoo.errors import ZooError
+
+LEFT_OUT = ("no face", "several faces", "extreme pose", "disagree", "unreadable")
+
+
+def merge(root: Path, parts: list[Path], out: Path, max_disagreement: float, max_yaw_deg: float) -> dict:
+    """Writes one labels file of the parts that `training.teacher.labelling` left, of which one at a time is in memory.
+
+    Args:
+      root: the pictures' folder; people's points in its `landmarks.npz`, if it has 189-point templates, go over the teacher's.
+      parts: in the order of the pictures.
+      out: the file to write.
+      max_disagreement: of a face that is kept, a share of the outer eye corners' distance.
+      max_yaw_deg: of a face that is kept.
+
+    Returns:
+      How many faces are kept, how many (or, where none was found, how many pictures) are not and why, and what share of points is masked.
+    """
+    human, states, people, outside, width = _human_points(root), Counter(), 0, 0.0, 1
+
+    masks: list[np.ndarray] = []  # of each part, the faces that are kept: found once, since the meshes are most of what there is to read
+
+    def trusted(chunk: np.lib.npyio.NpzFile) -> np.ndarray:
+        agreed = (chunk["state"] == "face") & (chunk["disagreement"] <= max_disagreement)
+        return agreed & (_turned_aside_deg(chunk["mesh"]) <= max_yaw_deg)
+
+    def chunks() -> Iterator[tuple[np.lib.npyio.NpzFile, np.ndarray]]:
+        return ((np.load(part, allow_pickle=False), kept) for part, kept in zip(parts, masks, strict=True))
+
+    def stored(key: str) -> Callable[[], Iterator[np.ndarray]]:
+        return lambda: (chunk[key][kept] for chunk, kept in chunks())
+
+    def marked(chunk: np.lib.npyio.NpzFile, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+        """Points and weights of the faces that are kept, people's points over the teacher's, and on how many faces."""
+        # A point outside the picture was guessed, not seen.
+        points, size = chunk["points"][kept], chunk["size"][kept]
+        weights = ((points > 0) & (points < size[:, None, ::-1])).all(-1).astype(np.float32)
+        return points, weights, _put_human_points(human, chunk["names"][kept], points, weights)
+
+    for part in parts:
+        chunk = np.load(part, allow_pickle=False)
+        kept = trusted(chunk)
+        masks.append(kept)
+        agreed = chunk["disagreement"] <= max_disagreement
+        states.update(np.where((chunk["state"] == "face") & ~kept, np.where(agreed, "extreme pose", "disagree"), chunk["state"]).tolist())
+        _, weights, count = marked(chunk, kept)
+        people, outside, width = people + count, outside + float((1 - weights).sum()), max(width, chunk["names"].dtype.itemsize // 4)
+
+    columns = {
+        "names": Column(np.dtype(f"<U{width}"), (), stored("names")),
+        "points": Column(np.float32, (106, 2), lambda: (marked(*one)[0] for one in chunks())),
+        "weights": Column(np.float32, (106,), lambda: (marked(*one)[1] for one in chunks())),
+        "mesh": Column(np.float32, (MESH_COUNT, 3), stored("mesh")),
+        "disagreement": Column(np.float32, (), stored("disagreement")),
+    }
+    kept = states["face"]
+    write_columns(out, {"root": np.array(str(root.resolve()))}, kept, columns)
+    outside_percent = round(100 * outside / (106 * kept), 2) if kept else None
+    return {"kept": kept, **{state: states[state] for state in LEFT_OUT}, "with human points": people, "points outside %": outside_percent}
+
+
+def _turned_aside_deg(meshes: np.ndarray) -> np.ndarray:
+    """Returns how far meshes (N, 478, 3) are turned from the camera to either side (N,), however the heads are rolled."""
+    across = meshes[:, 263] - meshes[:, 33]
+    return np.degrees(np.arctan2(np.abs(across[:, 2]), np.hypot(across[:, 0], across[:, 1])))
+
+
+def bend(labels: Path, adapter: Adapter, fitted_on: str, out: Path) -> int:
+    """Writes a labels file anew with its points bent, row by row; returns how many faces it holds."""
+    found = headers(labels)
+    missing = [key for key in ("root", "names", "points", "mesh") if key not in found]
+    if missing:
+        raise ZooError(f"{labels} has no array {missing[0]!r}; an adapter bends labels files that `python -m training label` wrote")
+
+    def bent() -> Iterator[np.ndarray]:
+        for mesh, points in tqdm(rows(labels, ("mesh", "points")), total=count, desc=f"bend {labels.stem}", unit="face", leave=False):
+            yield adapter.adapt(mesh, points)[None]
+
+    count = found["points"][0][0]
+    columns = copied_columns(labels) | {"points": Column(np.float32, (106, 2), bent)}
+    scalars = {"root": np.array(scalar(labels, "root")), "adapted_to": np.array(fitted_on)}
+    write_columns(out, scalars, count, columns)
+    return count
+
+
+def copied_columns(labels: Path) -> dict[str, Column]:
+    """Returns the columns of a labels file, to be written into another one."""
+
+    def copied(key: str) -> Callable[[], Iterator[np.ndarray]]:
+        return lambda: (np.asarray(value)[None] for (value,) in rows(labels, (key,)))
+
+    found = headers(labels)
+    count = found["points"][0][0]
+    return {key: Column(dtype, shape[1:], copied(key)) for key, (shape, dtype) in found.items() if shape[:1] == (count,)}
+
+
+def people_on_top(root: Path, names: Sequence[str], points: np.ndarray) -> int:
+    """Puts the points that people marked, if `root` has such, over points (N, 106, 2) in place; returns on how many faces."""
+    return _put_human_points(_human_points(root), np.array(names), points, np.ones(points.shape[:2], np.float32))
+
+
+def _human_points(root: Path) -> dict[str, np.ndarray]:
+    """Returns people's templates (189, 2) by picture's name, where `landmarks.npz` beside the pictures has such."""
+    manual = root / "landmarks.npz"
+    if not manual.is_file():
+        return {}
+    with np.load(manual, allow_pickle=False) as archive:
+        if archive["points"].shape[1:] != (189, 2):
+            return {}
+        return dict(zip(archive["names"].tolist(), archive["points"], strict=True))
+
+
+def _put_human_points(human: dict[str, np.ndarray], names: np.ndarray, points: np.ndarray, weights: np.ndarray) -> int:
+    """Puts people's points (N, 106, 2) over the teacher's, with weights of 1, in place; returns on how many faces."""
+    count = 0
+    for row, name in enumerate(names):
+        template = human.get(Path(str(name)).name)
+        if template is not None:
+            full, known = from_webmorph_189(template.astype(np.float64) + 0.5)
+            points[row, known], weights[row, known] = full[known], 1
+            count += 1
+    return count

@@ -1,0 +1,140 @@
+"""Labels from MediaPipe's refined face mesh, remapped to the 106 points by geometry alone: nothing here is fitted to people's labels."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+
+from training.teacher.outline import LEFT_JAW, RIGHT_JAW, evenly, seen_jaw
+from zoo.schemes import SCHEMES
+
+# Runs of mesh vertices along which the 106-point scheme spaces its points evenly (by arc length).
+# fmt: off
+_BRIDGE = (168, 6, 197, 195, 5, 4)
+_LEFT_LID_UPPER = (33, 246, 161, 160, 159, 158, 157, 173, 133)
+_LEFT_LID_LOWER = (133, 155, 154, 153, 145, 144, 163, 7, 33)
+_RIGHT_LID_UPPER = (362, 398, 384, 385, 386, 387, 388, 466, 263)
+_RIGHT_LID_LOWER = (263, 249, 390, 373, 374, 380, 381, 382, 362)
+_LEFT_BROW, _RIGHT_BROW = (70, 63, 105, 66, 107), (336, 296, 334, 293, 300)
+# Points that are one vertex each.
+_VERTICES = {
+    **dict(zip(range(38, 42), (55, 65, 52, 53), strict=True)),
+    **dict(zip(range(47, 51), (283, 282, 295, 285), strict=True)),
+    55: 244, 56: 198, 57: 102, 65: 464, 64: 420, 63: 331,
+    **dict(zip(range(58, 63), (75, 97, 2, 326, 305), strict=True)),
+    **dict(zip(range(84, 96), (61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181), strict=True)),
+    **dict(zip(range(96, 104), (78, 82, 13, 312, 308, 317, 14, 87), strict=True)),
+    74: 468, 104: 468, 83: 473, 105: 473,
+}
+# fmt: on
+_RUNS = (
+    (_BRIDGE, tuple(range(51, 55))),
+    (_LEFT_LID_UPPER, (66, 67, 68, 69, 70)),
+    (_LEFT_LID_LOWER, (70, 71, 72, 73, 66)),
+    (_RIGHT_LID_UPPER, (75, 76, 77, 78, 79)),
+    (_RIGHT_LID_LOWER, (79, 80, 81, 82, 75)),
+    (_LEFT_BROW, tuple(range(33, 38))),
+    (_RIGHT_BROW, tuple(range(42, 47))),
+)
+MESH_COUNT = 478
+CONTOUR = slice(0, 33)
+MAX_FACES = 4
+# A face with less than this share of the largest one's extent stands in the background.
+BACKGROUND_SHARE = 0.4
+
+
+def mesh_to_106(mesh: np.ndarray) -> np.ndarray:
+    """Returns the 106 points (106, 2) of a mesh (478, 2 or 3), in the mesh's own frame."""
+    return remap(np.asarray(mesh, np.float64)[:, :2])
+
+
+def remap(mesh: np.ndarray) -> np.ndarray:
+    """Returns the 106 points (106, C) of a mesh (478, C), in the mesh's own frame; a third coordinate is that of the spot on the mesh."""
+    points = np.zeros((106, mesh.shape[1]))
+    points[:17], points[16:33] = (evenly(seen_jaw(mesh, jaw), 17) for jaw in (LEFT_JAW, RIGHT_JAW))
+    for vertices, targets in _RUNS:
+        points[list(targets)] = evenly(mesh[list(vertices)], len(targets))
+    points[list(_VERTICES)] = mesh[list(_VERTICES.values())]
+    return points
+
+
+@dataclass(frozen=True, eq=False)
+class Label:
+    """The teacher's word on one face.
+
+    Attributes:
+      points: (106, 2) float64 image points, the mean of those of the picture and of its mirror image.
+      mesh: (478, 3) of the picture, in image pixels, depth in the same unit.
+      disagreement: the mean distance between the picture's points and its mirror image's, over the outer eye corners' distance: what the
+        teacher does not know it says differently in the mirror. Infinite where the mirror shows it no face in this place.
+    """
+
+    points: np.ndarray
+    mesh: np.ndarray
+    disagreement: float
+
+
+@lru_cache(maxsize=1)
+def _face_mesh():
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    from mediapipe.python.solutions.face_mesh import FaceMesh
+
+    return FaceMesh(static_image_mode=True, max_num_faces=MAX_FACES, refine_landmarks=True, min_detection_confidence=0.3)
+
+
+def find_meshes(image: np.ndarray, pad_share: float = 0.25) -> list[np.ndarray]:
+    """Returns the faces' meshes (478, 3) in image pixels (depth in the same unit), the largest first, `MAX_FACES` at most.
+
+    Args:
+      image: (H, W, 3) uint8 RGB.
+      pad_share: border added on every side before asking: the detector misses faces that fill the picture.
+    """
+    pad = round(pad_share * max(image.shape[:2]))
+    padded = cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_CONSTANT) if pad else image
+    found = _face_mesh().process(np.ascontiguousarray(padded)).multi_face_landmarks or []
+    meshes = [mesh_vertices(face, *padded.shape[:2]) - [pad, pad, 0] for face in found]
+    return sorted(meshes, key=_extent_px, reverse=True)
+
+
+def mesh_vertices(face: Any, height: int, width: int) -> np.ndarray:
+    """Returns MediaPipe's normalised landmarks of a face as (478, 3) image pixels (depth in the same unit)."""
+    return np.array([(point.x * width, point.y * height, point.z * width) for point in face.landmark])
+
+
+def label(image: np.ndarray) -> list[Label]:
+    """Returns the teacher's word on the faces of a picture, the largest first; faces far smaller than that one are background.
+
+    Args:
+      image: (H, W, 3) uint8 RGB.
+    """
+    meshes = find_meshes(image)
+    if not meshes:
+        return []
+    meshes = [mesh for mesh in meshes if _extent_px(mesh) >= BACKGROUND_SHARE * _extent_px(meshes[0])]
+    across = [mirrored(mesh_to_106(mesh), image.shape[1]) for mesh in find_meshes(np.ascontiguousarray(image[:, ::-1]))]
+    return [_agreed(mesh, across) for mesh in meshes]
+
+
+def _agreed(mesh: np.ndarray, across: list[np.ndarray]) -> Label:
+    points = mesh_to_106(mesh)
+    eyes = max(float(np.linalg.norm(np.subtract(*points[list(SCHEMES["106"].outer_eyes)]))), 1e-6)
+    other = min(across, key=lambda some: np.linalg.norm(some.mean(0) - points.mean(0)), default=None)
+    if other is None or np.linalg.norm(other.mean(0) - points.mean(0)) > eyes:
+        return Label(points, mesh, math.inf)
+    return Label((points + other) / 2, mesh, float(np.linalg.norm(points - other, axis=1).mean() / eyes))
+
+
+def mirrored(points: np.ndarray, width: int) -> np.ndarray:
+    """Returns the 106 points (106, 2) as the mirror image of a picture of this width shows them."""
+    return (points * [-1, 1] + [width, 0])[SCHEMES["106"].mirror]
+
+
+def _extent_px(mesh: np.ndarray) -> float:
+    """Returns the diagonal of a mesh's box, which, unlike the eyes' distance, a turned head keeps."""
+    return float(np.linalg.norm(np.ptp(mesh[:, :2], axis=0)))

@@ -1,0 +1,1 @@
+"""`.tflite` files as they are run and read: interpreter, graph, metadata."""
