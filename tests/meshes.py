@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from training.teacher.mesh import MESH_COUNT
+from training.readers.sample import MESH_COUNT
 from training.teacher.outline import mesh_edges
 from training.teacher.posing import _OVAL
 

@@ -10,6 +10,7 @@ import pytest
 import zoo
 from tflite.export.audit import audit
 from tflite.export.convert import described
+from tflite.publish import model_cards
 from zoo import cards
 from zoo.alignment import Alignment
 from zoo.costs import count
@@ -53,7 +54,7 @@ def test_card_is_true_of_its_files(name):
         assert sha256(folder / file) == facts["sha256"], file
     cost = count(zoo.get(name))
     assert (card["parameters"], card["macs"]) == (cost.parameters, cost.macs)
-    assert (folder / "README.md").read_text() == cards.model_card(card)
+    assert (folder / "README.md").read_text() == model_cards.model_card(card)
 
 
 def accuracy(name: str, source: str, model: str = "int8") -> dict:
@@ -131,7 +132,7 @@ def test_tag_keeps_its_word(name):
 
 
 def test_readme_table_comes_from_the_cards():
-    assert cards.readme_table() in (Path(__file__).parent.parent / "README.md").read_text()
+    assert model_cards.readme_table() in (Path(__file__).parent.parent / "README.md").read_text()
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from training.data import packs
+from training.synthetic import packs
 
 
 @contextmanager
@@ -16,7 +16,7 @@ def workplace(folder: Path, faces: int, calibration_batches: int = 1) -> Iterato
     """Works in `folder`, with so many drawn faces."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(packs, "_SYNTHETIC_FACES", faces)
+        patch.setattr(packs, "_FACES", faces)
         patch.setattr("training.learning.loop._CHECK_CROPS", 4)
         patch.setattr("training.learning.quantize._CALIBRATION_BATCHES", calibration_batches)
         yield folder

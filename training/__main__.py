@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from zoo import terminal
 
-_VERBS = {  # module with add_arguments(parser) and main(args), and what it does
+VERBS = {  # module with add_arguments(parser) and main(args), and what it does
     "data": ("training.describe", "say what a source holds, and draw it"),
     "label": ("training.teacher.label", "mark unlabelled pictures with a teacher's points"),
     "fit": ("training.learning.fit", "train a float network"),
@@ -23,8 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb; its module is imported only then."""
     parser = argparse.ArgumentParser(prog="python -m training", description="Train landmark networks, on synthetic faces or on your own.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    wanted = next((word for word in (sys.argv[1:] if argv is None else argv) if word in _VERBS), None)
-    for verb, (module_name, meaning) in _VERBS.items():
+    wanted = next((word for word in (sys.argv[1:] if argv is None else argv) if word in VERBS), None)
+    for verb, (module_name, meaning) in VERBS.items():
         sub = verbs.add_parser(verb, help=meaning, description=meaning.capitalize() + ".")
         if verb == wanted:
             module = importlib.import_module(module_name)

@@ -1,4 +1,7 @@
-"""`python -m training data`: says what a source holds and what is wrong with it, and draws it on a contact sheet."""
+"""`python -m training data`: says what a source holds and what is wrong with it, and draws it on a contact sheet.
+
+It asks every room, down to what a training sees of a source, and so stands above them.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,12 @@ from tqdm import tqdm
 
 from training.data import checks
 from training.data.contact_sheet import COLUMNS, ROWS, sheet
-from training.data.packs import prepare
-from training.data.provenance import OWN_LABELS, provenance
-from training.data.sources import Source, parse_source, read_all, split_name
-from training.learning.batches import make_batch
+from training.data.sources import parse_source, read_all, split_name
+from training.data.summary import describe
+from training.evaluation.faces import samples
+from training.learning.batches import make_batch, prepare
 from training.learning.configuration import Configuration
+from training.learning.loading import a_million, measure
 from training.readers.formats import FORMATS
 from training.readers.problems import Problems
 from zoo import terminal
@@ -91,8 +95,6 @@ def _look_at(given: str, args: argparse.Namespace) -> tuple[dict[str, Any], Prob
 
     def faces(problems: Problems) -> Iterator[checks.Face]:
         if source is None:
-            from training.evaluation.evaluate import samples
-
             return iter(samples("synthetic"))
         return ((sample, None) for sample in read_all(source, problems))
 
@@ -111,8 +113,6 @@ def _look_at(given: str, args: argparse.Namespace) -> tuple[dict[str, Any], Prob
 
 
 def _benchmark(args: argparse.Namespace) -> int:
-    from training.learning.loading import a_million, measure
-
     get(args.benchmark)
     rows = [measure(args.benchmark, [(source, 1.0) for source in args.source])]
     million = [a_million(source) for source in args.source if source != "synthetic"]
@@ -135,31 +135,6 @@ def augmented(name: str) -> np.ndarray:
     points[batch.targets[..., 2] == 0] = np.nan
     tiles = [draw_points(crop, some) for crop, some in zip(batch.crops, points, strict=True)]
     return np.vstack([np.hstack(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)])
-
-
-def describe(name: str, source: Source | None, findings: checks.Findings, problems: Problems) -> dict[str, Any]:
-    """Returns a summary of a source: what it is, how much there is, what may be done with it."""
-    known, kind = provenance(name), source.format if source else None
-    labelled, path = kind is None or kind.labelled, Path(split_name(name)[0])
-    tags = {"open": "open, research", "research": "research"}.get(known.tag if known else "", "as its owner allows")
-    summary = {
-        "source": path.name + "".join(f"@{word}" for word in split_name(name)[1]),
-        "format": f"{kind.name}: {kind.title}" if kind else "drawn by this project",
-        "pictures": findings.pictures, "faces": findings.faces if labelled else None, "usable": findings.usable,
-        "left out": problems.left_out, "people or photographs": findings.people,
-        "splits": {split or "without": count for split, count in findings.splits.items()} if any(findings.splits) else None,
-        "split rule": kind.splits if kind else "each drawn face stands alone",
-        "origin": known.title if known else "its owner's", "licence": known.licence if known else kind and kind.licence,
-        "trains tags": "none: kept for choosing" if known and known.for_choosing else tags,
-    }  # fmt: skip
-    if not labelled:
-        return summary | {"labels": "none: mark them with `python -m training label`"}
-    own = OWN_LABELS.get(path.stem) if kind and kind.name == "landmarks" else None
-    return summary | {
-        "labels": own or (known.labels if known else kind and kind.points), "points a face": sorted(findings.points),
-        "of the 106 known %": round(100 * findings.known / findings.faces, 1) if findings.faces else None,
-        "normaliser": kind.normaliser if kind else "outer eye corners", "held out by default %": 100 * Configuration("").held_out,
-    }  # fmt: skip
 
 
 def _words(value: Any) -> Any:

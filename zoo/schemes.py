@@ -53,6 +53,11 @@ class Scheme:
         """The number of points."""
         return len(self.names)
 
+    def eye_distance(self, points: np.ndarray) -> float:
+        """Returns the distance between the outer eye corners of points (count, 2), in their own frame: the unit of errors."""
+        a, b = self.outer_eyes
+        return float(np.linalg.norm(np.subtract(points[a], points[b])))
+
     def five_points(self, points: np.ndarray) -> np.ndarray:
         """Returns the five naive points (..., 5, 2): left eye, right eye, nose tip, left and right mouth corner.
 

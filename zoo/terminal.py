@@ -39,6 +39,14 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
+def markdown_table(rows: list[dict[str, Any]]) -> str:
+    """Returns rows as a Markdown table; None is a dash."""
+    if not rows:
+        return "(none yet)"
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *([("-" if v is None else str(v)) for v in row.values()] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def show(rows: Sequence[dict[str, Any]], as_json: bool = False, columns: Sequence[str] | None = None) -> None:
     """Prints rows as one table, or as JSON."""
     print(json.dumps(rows, indent=2, ensure_ascii=False) if as_json else format_table(rows, columns), flush=True)

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from tflite.__main__ import main
+from tflite.publish import model_cards
 from tflite.publish import release as publish
 from zoo import cards, terminal
 from zoo.files import sha256
@@ -42,7 +43,7 @@ def test_measured_again_the_card_has_new_figures_and_the_same_weights(folder):
     renewed = hashes(folder)
     assert {name for name in files if renewed[name] != files[name]} <= {"card.json", "README.md", "golden.npz"}
     assert after["files"] == {name: {"bytes": (folder / name).stat().st_size, "sha256": renewed[name]} for name in before["files"]}
-    assert (folder / "README.md").read_text() == cards.model_card(after)
+    assert (folder / "README.md").read_text() == model_cards.model_card(after)
 
 
 def test_what_loses_too_much_stays_as_it_was(folder, monkeypatch, capsys):

@@ -7,11 +7,13 @@ import pytest
 from PIL import Image
 
 from training.data import packs
-from training.data.packs import Pack, prepare
+from training.data.packs import Pack
 from training.learning import augmentation
 from training.learning.augmentation import occlude, photometric
-from training.learning.batches import batches, held_out_rows, is_held_out, make_batch, training_rows
+from training.learning.batches import batches, held_out_rows, make_batch, prepare, training_rows
 from training.learning.configuration import Configuration
+from training.readers.groups import is_held_out
+from training.synthetic import packs as drawn
 from training.synthetic.faces import draw_face
 from zoo.alignment import LABEL_TEMPLATE, four_points
 from zoo.errors import ZooError
@@ -323,7 +325,7 @@ def test_pictures_that_cannot_be_used_are_left_out_and_named(tmp_path, capsys):
 
 
 def test_synthetic_faces_are_packed_with_their_points(tmp_path, monkeypatch):
-    monkeypatch.setattr(packs, "_SYNTHETIC_FACES", 2)
+    monkeypatch.setattr(drawn, "_FACES", 2)
     pack = prepare("synthetic", tmp_path)
     assert len(pack) == 2 and len(set(pack.groups)) == 2
     face = draw_face(1)

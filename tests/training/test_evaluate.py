@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tflite.publish import model_cards
 from tflite.publish import release as publish
 from training.__main__ import main
 from training.evaluation import evaluate
 from training.evaluation.faces import drawn_face
-from zoo import cards
 from zoo.errors import ZooError
 from zoo.images import read_image
 from zoo.landmarker import Landmarker, Prediction
@@ -196,4 +196,4 @@ def test_publishing_replaces_a_folder_whole(tmp_path):
 def test_readme_without_a_place_for_the_table_is_refused(tmp_path):
     (tmp_path / "README.md").write_text("# nothing here\n")
     with pytest.raises(ZooError, match="no place for the table"):
-        cards.write_readme_table(tmp_path / "README.md")
+        model_cards.write_readme_table(tmp_path / "README.md")

@@ -10,11 +10,11 @@ from lively import settled_arrays
 from workplaces import workplace
 
 from training.__main__ import main
-from training.data import packs
 from training.learning import runs
 from training.learning.batches import batches
 from training.learning.configuration import Configuration
 from training.learning.gpu.feed import feeding
+from training.synthetic import packs
 from zoo.errors import ZooError
 from zoo.files import read_npz
 from zoo.variants import VARIANTS, get
@@ -51,7 +51,7 @@ def test_a_machine_without_pytorch_or_gpu_is_told_so(folder):
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_batches_of_many_processes_are_those_of_one_thread_and_in_their_order(folder, workers):
-    prepared = [packs.prepare("synthetic")]
+    prepared = [packs.prepare()]
     long = replace(TINY, steps=9)
     with feeding(long, prepared, workers) as draw:
         for step in (0, 4):
@@ -67,7 +67,7 @@ def test_a_killed_process_ends_in_one_line_instead_of_waiting_for_ever(folder, m
     import os
 
     monkeypatch.setattr("training.learning.gpu.feed.make_batch", lambda *_: os._exit(9))
-    prepared = [packs.prepare("synthetic")]
+    prepared = [packs.prepare()]
     with pytest.raises(ZooError, match="was killed"), feeding(TINY, prepared, 1) as draw:
         next(draw(TINY, prepared, 0))
 
@@ -124,7 +124,7 @@ def test_steps_lower_the_loss_as_kerass_do(folder):
     from zoo.nets import to_arrays
 
     model, arrays = built(TINY.spec)
-    prepared = [packs.prepare("synthetic")]
+    prepared = [packs.prepare()]
     ours = GpuLearner(network.read(model), arrays, TINY, "cpu")
     theirs = KerasLearner(model, keras, TINY, lambda crops: crops.astype("float32"), to_arrays)
     same = next(batches(TINY, prepared, 0))

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from training.readers.sample import MESH_COUNT
 from training.teacher import label_file, labelling
 from training.teacher import mesh as teacher
 from training.teacher.adapter import Adapter
-from training.teacher.mesh import MESH_COUNT
 from zoo.errors import ZooError
 from zoo.images import write_image
 from zoo.schemes import SCHEMES

@@ -2,15 +2,15 @@
 
 import pytest
 
-from training.data import packs
 from training.learning import loading
+from training.synthetic import packs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timed]
 
 
 def test_the_loader_is_measured_against_training(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(packs, "_SYNTHETIC_FACES", 8)
+    monkeypatch.setattr(packs, "_FACES", 8)
     monkeypatch.setattr(loading, "_ROUNDS", 2)
     monkeypatch.setattr(loading, "_STEPS", 2)
     row = loading.measure("mixed-035-096", [("synthetic", 1.0)])

@@ -18,7 +18,8 @@ from training.readers.listing import names
 from training.readers.mapping import COUNTS, five_of, to_106
 from training.readers.picture import read_picture
 from training.readers.problems import UNLABELLED, Problem, Problems
-from training.teacher.mesh import MESH_COUNT, mesh_to_106
+from training.readers.sample import MESH_COUNT
+from training.teacher.mesh import mesh_to_106
 from zoo.errors import ZooError
 from zoo.schemes import SCHEMES
 

@@ -160,10 +160,10 @@ def test_a_checkpoint_that_cannot_be_used_is_named_in_one_line(straight, how):
 
 SCRIPT = f"""
 import sys
-from training import packs
+from training.synthetic import packs
 from training.__main__ import main
 from zoo import terminal
-packs._SYNTHETIC_FACES = {FACES}
+packs._FACES = {FACES}
 sys.exit(terminal.run(main))
 """
 

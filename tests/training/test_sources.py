@@ -9,9 +9,9 @@ import layouts
 import numpy as np
 import pytest
 
-from training.data.packs import prepare
 from training.data.provenance import check_tag, provenance
 from training.data.sources import fingerprint, from_webmorph_189, parse_source, read_source
+from training.learning.batches import prepare
 from training.learning.fit import parse_sources
 from training.readers.formats import FORMATS, detect
 from training.readers.problems import Problems

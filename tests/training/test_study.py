@@ -293,10 +293,10 @@ def test_what_cannot_be_studied_is_refused_in_one_line(arguments, message, somew
 
 @pytest.mark.slow
 def test_sensitivity_trains_its_arms_in_earnest_and_finds_them_again(somewhere, four_faces, monkeypatch, faces):
-    from training.data import packs
+    from training.synthetic import packs
 
     monkeypatch.setattr(study, "samples", lambda source, held_out: faces[:2])
-    monkeypatch.setattr(packs, "_SYNTHETIC_FACES", 12)
+    monkeypatch.setattr(packs, "_FACES", 12)
     command = [
         "study",
         "sensitivity",

@@ -10,10 +10,11 @@ import pytest
 
 from training.__main__ import main
 from training.data.provenance import check_tag, provenance
+from training.readers.sample import MESH_COUNT
 from training.synthetic.faces import draw_face
 from training.teacher import adapter as adapters
 from training.teacher import mesh as teacher
-from training.teacher.mesh import MESH_COUNT, mesh_to_106
+from training.teacher.mesh import mesh_to_106
 from training.teacher.outline import LEFT_JAW, RIGHT_JAW, seen_jaw
 from zoo.errors import ZooError
 from zoo.images import write_image

@@ -18,6 +18,7 @@ from tflite.__main__ import main
 from tflite.export.audit import audit
 from tflite.export.convert import described
 from tflite.measure.benchmark import mesh_file
+from tflite.publish import model_cards
 from tflite.publish import release as publish
 from training.synthetic.faces import draw_face
 from zoo import cards, terminal
@@ -233,7 +234,7 @@ def test_refresh_writes_published_files_anew_from_their_card(monkeypatch, tmp_pa
         assert open_model(path).description.document["weights"]["sources"] == card["data"]
         assert renewed["files"][path.name] == {"bytes": path.stat().st_size, "sha256": sha256(path)}
     assert {key: value for key, value in renewed.items() if key != "files"} == {k: v for k, v in card.items() if k != "files"}
-    assert (folder / "README.md").read_text() == cards.model_card(renewed)
+    assert (folder / "README.md").read_text() == model_cards.model_card(renewed)
     assert {path.name for path in tmp_path.iterdir()} == {NAME}
     with pytest.raises(ZooError, match=f"unknown published weights 'nothing'.*{NAME}"):
         publish.refresh("nothing")

@@ -16,6 +16,8 @@ from training.learning import runs
 from zoo import cards, terminal
 from zoo.errors import ZooError
 from zoo.files import write_whole
+from zoo.nets import build, from_arrays
+from zoo.nets.weights import read_arrays
 from zoo.runtime.graph import without_denormals
 from zoo.runtime.inspection import endpoints
 from zoo.runtime.interpreter import open_interpreter, open_model, read_model
@@ -80,8 +82,6 @@ def export_published(name: str, out: Path, precisions: Sequence[str] = FLOATS, o
     Raises:
       ZooError: int8 is asked for.
     """
-    from zoo.nets.weights import read_arrays
-
     if "int8" in precisions:
         raise ZooError(f"{name} is published in int8: {cards.weights_folder(name) / 'int8.tflite'}; possible here: {', '.join(FLOATS)}")
     _import_tensorflow()
@@ -113,8 +113,6 @@ def export(
     Raises:
       ZooError: int8 is asked of a float run, the run has no weights yet, or its faces have a size in the crop that is not the files'.
     """
-    from zoo.nets.weights import read_arrays
-
     configuration = runs.read_configuration(folder)
     if configuration.face_scale != 1:
         raise ZooError(f"{folder.name} is of the study of tricks: its faces are {configuration.face_scale} times as large as files say")
@@ -196,7 +194,6 @@ def int8_file(spec: VariantSpec, folder: Path) -> bytes:
     import tf_keras
 
     from training.learning import qat
-    from zoo.nets.weights import read_arrays
 
     tf_keras.backend.clear_session()
     parent = runs.run_folder(runs.read_facts(folder)["parent"])
@@ -241,8 +238,6 @@ def post_training_file(spec: VariantSpec, arrays: dict[str, np.ndarray], crops: 
 
 def _network(spec: VariantSpec, arrays: dict[str, np.ndarray], scale_input: bool = True) -> Any:
     import tf_keras
-
-    from zoo.nets import build, from_arrays
 
     tf_keras.backend.clear_session()
     model = build(spec, tf_keras, batch_size=1, scale_input=scale_input)

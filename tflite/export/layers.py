@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from training.synthetic.faces import draw_face
 from zoo.alignment import Alignment
 from zoo.errors import ZooError
 from zoo.runtime.graph import Graph, read_graph
@@ -120,7 +121,5 @@ def _results(graph: Graph) -> dict[str, tuple[int, int]]:
 
 
 def _drawn(size: int) -> np.ndarray:
-    from training.synthetic.faces import draw_face
-
     faces = [draw_face(seed) for seed in range(FACES)]
     return np.stack([Alignment.from_five(SCHEMES["106"].five_points(face.points), size).crop(face.image) for face in faces])

@@ -25,6 +25,7 @@ from zoo.errors import ZooError, unknown
 from zoo.machine import cpu_model, peak_mb, usable_cores
 from zoo.mediapipe_files import mediapipe_file
 from zoo.runtime import interpreter as runtimes
+from zoo.runtime.graph import read_graph
 
 ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = ROOT / "zoo" / "weights"
@@ -256,8 +257,6 @@ def any_input(detail: dict[str, Any]) -> np.ndarray:
 
 
 def _macs(path: Path) -> int:
-    from zoo.runtime.graph import read_graph
-
     return read_graph(runtimes.read_model(path)).macs
 
 

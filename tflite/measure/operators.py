@@ -232,12 +232,12 @@ def page(found: dict[str, Profile], rounds: int, top: int) -> str:
     for label, profile in found.items():
         parts.append(f"## {label}\n{profile.says()}.\n")
         parts.append("\n".join(f"- {sentence}" for sentence in wasted(profile.operators)))
-        parts.append(f"\n{cards.markdown_table(by_kind(profile.operators))}\n\nThe {top} that take most:\n")
-        parts.append(cards.markdown_table(slowest(profile.operators, top)) + "\n")
+        parts.append(f"\n{terminal.markdown_table(by_kind(profile.operators))}\n\nThe {top} that take most:\n")
+        parts.append(terminal.markdown_table(slowest(profile.operators, top)) + "\n")
     return f"""# Where the time goes
 {" ".join(compared(timed))}
 
-{cards.markdown_table([beside_mesh(row, timed) for row in timed])}
+{terminal.markdown_table([beside_mesh(row, timed) for row in timed])}
 
 {chr(10).join(parts)}
 {benchmarks.caption()}. One thread, XNNPACK. An operator's time is the difference between the graph that ends with it and the one that ends

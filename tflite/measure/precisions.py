@@ -24,6 +24,7 @@ from zoo.errors import ZooError, unknown
 from zoo.files import write_whole
 from zoo.landmarker import load
 from zoo.machine import usable_cores
+from zoo.nets.weights import read_arrays
 from zoo.runtime.metadata import Weights
 from zoo.variants import get
 
@@ -130,8 +131,6 @@ def make_files(name: str, folder: Path, calibration: Sequence[Face]) -> dict[str
       folder: where they go.
       calibration: labelled faces for the representative set.
     """
-    from zoo.nets.weights import read_arrays
-
     card, published = cards.read_card(name), cards.weights_folder(name)
     spec, arrays = get(card["variant"]), read_arrays(published / "float.npz")
     crops = representative_crops(calibration, spec.size, REPRESENTATIVE)
@@ -209,7 +208,7 @@ def _speed(by: Mapping[str, Measured]) -> str:
 
 def page(found: Mapping[str, Sequence[Measured]], said: Sequence[str], conditions: str, picture: str) -> str:
     """Returns the page in Markdown."""
-    tables = "\n\n".join(f"## {name}\n{cards.markdown_table(rows(some))}" for name, some in found.items())
+    tables = "\n\n".join(f"## {name}\n{terminal.markdown_table(rows(some))}" for name, some in found.items())
     sentences = "\n".join(f"- {sentence}" for sentence in said)
     return f"""# One set of weights in five precisions
 {sentences}

@@ -16,10 +16,12 @@ import numpy as np
 from tflite.export import audit as audits
 from tflite.export import convert as exports
 from tflite.measure import benchmark as benchmarks
+from tflite.publish import model_cards
 from tflite.publish.card_accuracy import measured
 from training.data.provenance import provenance
 from training.learning import runs
 from training.learning.configuration import to_json
+from training.synthetic.faces import draw_face
 from zoo import cards, terminal
 from zoo.alignment import Alignment
 from zoo.costs import count
@@ -67,7 +69,7 @@ def main(args: argparse.Namespace) -> int:
     for name in args.again or []:
         print(f"measured {measure_again(name, args.source or ['synthetic'], args.rounds)} anew")
     if args.readme or args.refresh or args.again:
-        print(f"wrote {cards.write_readme_table()}")
+        print(f"wrote {model_cards.write_readme_table()}")
         return 0
     if not args.run:
         raise ZooError("name the quantisation-aware run to publish")
@@ -86,9 +88,9 @@ def main(args: argparse.Namespace) -> int:
             return 0
         card.pop("problems")
         write_json(out / "card.json", card)
-        write_whole(out / "README.md", cards.model_card(card))
+        write_whole(out / "README.md", model_cards.model_card(card))
         _replace(out, cards.weights_folder(card["name"]))
-    print(f"published {card['name']}; wrote {cards.write_readme_table()}")
+    print(f"published {card['name']}; wrote {model_cards.write_readme_table()}")
     return 0
 
 
@@ -108,7 +110,7 @@ def _renewed(name: str) -> Iterator[tuple[dict[str, Any], Path]]:
         yield card, out
         card["files"] = _files(out)
         write_json(out / "card.json", card)
-        write_whole(out / "README.md", cards.model_card(card))
+        write_whole(out / "README.md", model_cards.model_card(card))
         _replace(out, target)
 
 
@@ -216,8 +218,6 @@ def _too_much_lost(accuracy: list[dict[str, Any]]) -> list[str]:
 
 def write_golden(out: Path) -> None:
     """Writes `golden.npz`: a drawn face, its five points, its crop, the int8 maps and the points that came of it."""
-    from training.synthetic.faces import draw_face
-
     face = draw_face(2026, _GOLDEN_SIDE)
     five = SCHEMES["106"].five_points(face.points)
     model = open_model(out / "int8.tflite")

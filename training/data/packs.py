@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,23 +22,24 @@ from training.data.checks import unusable
 from training.data.sources import fingerprint, read_source
 from training.readers.picture import read_picture
 from training.readers.problems import Problems
-from training.readers.sample import Sample
-from training.synthetic.faces import draw_face
-from training.teacher.mesh import MESH_COUNT
+from training.readers.sample import MESH_COUNT, Sample
 from zoo.alignment import Alignment, four_points
 from zoo.errors import ZooError
-from zoo.schemes import SCHEMES
 
+CACHE = Path("data/packs")
 _VERSION = 6
 # The cut-out spans this many crops, so that every jitter stays inside it, and keeps at least this many pixels per crop side.
 _SPAN, _DETAIL_PX = 1.5, 320
-_SYNTHETIC_FACES = 768
 _NAMED_FAULTS = 3
 # What is kept of each face beside its pixels and its group, one file each: type and shape of a row.
 _COLUMNS = {
     "offsets": ("<i8", ()), "shapes": ("<i8", (2,)), "points": ("<f4", (106, 2)), "weights": ("<f4", (106,)), "five": ("<f4", (4, 2)),
     "meshes": ("<f4", (MESH_COUNT, 3)),
 }  # fmt: skip
+
+
+# One face on its way into a pack: picture, points, weights, naive points, mesh if there is one, and group, as `Pack` describes them.
+Face = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None, str]
 
 
 @dataclass(frozen=True)
@@ -75,15 +77,31 @@ class Pack:
         return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
 
 
-def prepare(source: str, cache: Path = Path("data/packs")) -> Pack:
-    """Returns the pack of a source, made now or found in the cache.
+def prepare(source: str, cache: Path = CACHE) -> Pack:
+    """Returns the pack of a source that is read, made now or found in the cache; `training.synthetic.packs` has that of drawn faces.
 
     Raises:
       ZooError: the source cannot be read or holds no usable face.
     """
-    folder = cache / f"{_label(source)}-{_key(source)}"
+    return open_pack(source, fingerprint(source), lambda: _read(source), cache)
+
+
+def open_pack(source: str, content: str, faces: Callable[[], Iterator[Face]], cache: Path) -> Pack:
+    """Returns the pack of a source, made now or found in the cache.
+
+    Args:
+      source: its name.
+      content: changes with what the faces are made of.
+      faces: gives them; asked only where the cache has no pack of this content.
+      cache: folder of all packs.
+
+    Raises:
+      ZooError: there is no usable face.
+    """
+    key = hashlib.sha256(f"{_VERSION} {_SPAN} {_DETAIL_PX}{content}".encode()).hexdigest()[:16]
+    folder = cache / f"{_label(source)}-{key}"
     if not folder.is_dir():
-        _make(source, folder)
+        _make(source, faces(), folder)
     # Mapped, not read: also what there is of every face grows with the source.
     columns = {name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in _COLUMNS if (folder / f"{name}.npy").is_file()}
     pixels, groups = np.load(folder / "pixels.npy", mmap_mode="r"), np.char.decode(np.load(folder / "groups.npy"))
@@ -94,21 +112,7 @@ def _label(source: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(source).name.removesuffix(".npz")) or "source"
 
 
-def _key(source: str) -> str:
-    digest = hashlib.sha256(f"{_VERSION} {_SPAN} {_DETAIL_PX}".encode())
-    if source == "synthetic":
-        from training.synthetic import faces as synthetic
-
-        digest.update(f"{_SYNTHETIC_FACES}".encode())
-        for file in sorted(Path(synthetic.__file__).parent.glob("synthetic*.py")):
-            digest.update(file.read_bytes())
-        return digest.hexdigest()[:16]
-    digest.update(fingerprint(source).encode())
-    return digest.hexdigest()[:16]
-
-
-def _make(source: str, folder: Path) -> None:
-    faces = _synthetic() if source == "synthetic" else _real(source)
+def _make(source: str, faces: Iterator[Face], folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     building = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(building, ignore_errors=True)
@@ -164,23 +168,17 @@ def _raw_to_npy(raw: Path, npy: Path, descr: str, shape: tuple[int, ...]) -> Non
     raw.unlink()
 
 
-def _synthetic():
-    for seed in tqdm(range(_SYNTHETIC_FACES), desc="draw synthetic faces", unit="face"):
-        face = draw_face(seed)
-        yield face.image, face.points, np.ones(106, np.float32), SCHEMES["106"].five_points(face.points), None, f"synthetic_{seed}"
-
-
-def _real(source: str):
-    unusable, total = 0, sum(1 for _ in read_source(source, Problems()))
+def _read(source: str) -> Iterator[Face]:
+    left_out, total = 0, sum(1 for _ in read_source(source, Problems()))
     for sample in tqdm(read_source(source), total=total, desc=f"prepare {Path(source).stem}", unit="face"):
         try:
             yield *cut(sample), sample.group
         except ZooError as error:
-            if unusable < _NAMED_FAULTS:
+            if left_out < _NAMED_FAULTS:
                 tqdm.write(f"left out: {error}")
-            unusable += 1
-    if unusable > _NAMED_FAULTS:
-        tqdm.write(f"left out: {unusable - _NAMED_FAULTS} more")
+            left_out += 1
+    if left_out > _NAMED_FAULTS:
+        tqdm.write(f"left out: {left_out - _NAMED_FAULTS} more")
 
 
 def cut(sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:

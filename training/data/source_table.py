@@ -11,7 +11,7 @@ import numpy as np
 
 from training.readers.formats import FORMATS
 from training.readers.mapping import COUNTS, to_106
-from training.teacher.mesh import MESH_COUNT
+from training.readers.sample import MESH_COUNT
 from zoo import terminal
 from zoo.errors import ZooError
 from zoo.files import write_whole

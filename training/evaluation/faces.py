@@ -9,9 +9,10 @@ import numpy as np
 from tqdm import tqdm
 
 from training.data.sources import read_source
-from training.learning.batches import is_held_out
+from training.readers.groups import is_held_out
 from training.readers.picture import read_picture
 from training.readers.sample import Sample
+from training.synthetic.faces import draw_face
 from zoo.errors import ZooError
 from zoo.landmarker import Landmarker
 from zoo.schemes import SCHEMES
@@ -45,8 +46,6 @@ def title(source: str) -> str:
 
 def drawn_face(seed: int) -> Face:
     """Returns a drawn face with its picture and its exact points."""
-    from training.synthetic.faces import draw_face
-
     face, five = draw_face(seed), SCHEMES["106"].five_points
     sample = Sample(
         Path(f"synthetic_{seed}"), face.points, np.ones(106, np.float32), five(face.points), str(seed), "106", face.points

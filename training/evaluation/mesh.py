@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo import terminal
+from training.teacher.mesh import find_meshes, mesh_to_106
 from zoo.errors import ZooError
 from zoo.landmarker import Prediction
 from zoo.mediapipe_files import mediapipe_file
@@ -22,8 +22,6 @@ class Mesh:
 
     def detect(self, image: np.ndarray, **_: Any) -> list[Prediction]:
         """Returns the faces of a picture (H, W, 3) uint8 RGB; it has no scores of single points, so that all are 1."""
-        with terminal.without_stderr():
-            from training.teacher.mesh import find_meshes, mesh_to_106
         found = [mesh_to_106(mesh) for mesh in find_meshes(image)]
         return [Prediction(points, np.ones(len(points), np.float32), SCHEMES["106"].five_points(points)) for points in found]
 

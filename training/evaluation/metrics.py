@@ -24,8 +24,7 @@ def point_errors(points: np.ndarray, truth: np.ndarray, scheme: str = "106") -> 
     """
     truth = np.asarray(truth, np.float64)
     distances = np.linalg.norm(np.asarray(points, np.float64) - truth, axis=-1)
-    a, b = get_scheme(scheme).outer_eyes
-    eyes = np.linalg.norm(truth[a] - truth[b])
+    eyes = get_scheme(scheme).eye_distance(truth)
     if not eyes > 0:
         raise ZooError("the true outer eye corners coincide: nothing to normalise the error by")
     return distances / eyes

@@ -17,6 +17,8 @@ from zoo.costs import count
 from zoo.errors import ZooError
 from zoo.files import read_json
 from zoo.landmarker import Landmarker, load
+from zoo.nets import build, from_arrays
+from zoo.nets.weights import read_arrays
 from zoo.variants import VariantSpec, get, split_tag
 
 # The challenges' limits on one forward pass and on the file. A multiply-accumulate counts as two operations, a MB as a million bytes.
@@ -92,9 +94,6 @@ def landmarker(model: str) -> Landmarker | Mesh:
 
 
 def _of_run(folder: Path) -> Landmarker:
-    from zoo.nets import build, from_arrays
-    from zoo.nets.weights import read_arrays
-
     configuration = runs.read_configuration(folder)
     spec, arrays = configuration.spec, read_arrays(runs.weights_path(folder))
     if configuration.quantized:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 
+from training.data import packs as read
 from training.data.packs import Pack
 from training.learning.augmentation import occlude, photometric
 from training.learning.configuration import Configuration
+from training.readers.groups import is_held_out
+from training.synthetic import packs as drawn
 from training.teacher.posing import TurnedFace, draw_turn
 from zoo.alignment import Alignment, four_points
 from zoo.errors import ZooError
@@ -33,9 +36,13 @@ class Batch:
     targets: np.ndarray
 
 
-def is_held_out(group: str, share: float) -> bool:
-    """Whether a person or photograph is kept from training: the same answer in every source and every run."""
-    return int.from_bytes(hashlib.sha256(group.encode()).digest()[:4], "big") < share * 2**32
+def prepare(source: str, cache: Path = read.CACHE) -> Pack:
+    """Returns the pack of any source that a training names, "synthetic" or one that is read, made now or found in the cache.
+
+    Raises:
+      ZooError: the source cannot be read or holds no usable face.
+    """
+    return drawn.prepare(cache) if source == drawn.SOURCE else read.prepare(source, cache)
 
 
 def training_rows(pack: Pack, share: float) -> np.ndarray:

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from training.readers.groups import HELD_OUT
 from zoo.errors import ZooError, unknown
 from zoo.variants import VariantSpec, get
 
@@ -63,7 +64,7 @@ class Configuration:
     occlusion_chance: float = 0.15
     turn_chance: float = 0.0
     balance_yaw: float = 0.0
-    held_out: float = 0.1
+    held_out: float = HELD_OUT
     init: str = ""
     seed: int = 0
     quantized: bool = False

@@ -100,7 +100,7 @@ def fit(configuration: Configuration, folder: Path, *, resume: bool = False, sto
     Args:
       device: where PyTorch trains, "cuda" or "cpu"; Keras trains if None.
     """
-    from training.data.packs import prepare
+    from training.learning.batches import prepare
 
     # What a user may have got wrong comes before the slow imports.
     check_tag(configuration.sources, configuration.tag)

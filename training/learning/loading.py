@@ -13,9 +13,9 @@ import numpy as np
 import psutil
 from tqdm import tqdm
 
-from training.data.packs import Pack, cut, prepare
+from training.data.packs import Pack, cut
 from training.data.sources import read_source
-from training.learning.batches import make_batch, training_rows
+from training.learning.batches import make_batch, prepare, training_rows
 from training.learning.configuration import Configuration
 from training.readers.picture import read_picture
 from training.teacher import mesh as teacher

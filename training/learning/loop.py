@@ -158,7 +158,7 @@ def check_nme_percent(learner: Learner, batch: Batch) -> float:
     errors = []
     for maps, target in zip(learner.maps(batch.crops), batch.targets, strict=True):
         known = target[:, 2] > 0
-        eyes = np.linalg.norm(np.subtract(*target[list(SCHEMES["106"].outer_eyes), :2]))
+        eyes = SCHEMES["106"].eye_distance(target[:, :2])
         if known[list(SCHEMES["106"].outer_eyes)].all():
             errors.append(100 * np.linalg.norm(decode(maps)[0] - target[:, :2], axis=1)[known].mean() / eyes)
     return float(np.mean(errors)) if errors else float("nan")

@@ -52,8 +52,7 @@ def quantize(configuration: Configuration, parent: Path, folder: Path, *, resume
       configuration: of the new run; its sources give the calibration crops too.
       parent: the float run's folder.
     """
-    from training.data.packs import prepare
-    from training.learning.batches import batches
+    from training.learning.batches import batches, prepare
 
     with terminal.without_stderr():
         import tf_keras

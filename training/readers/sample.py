@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+# Vertices of the refined face mesh.
+MESH_COUNT = 478
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -24,7 +27,7 @@ class Sample:
       split: "train", "val" or "test" where the set says so, else "".
       attributes: what else the set says of the face, by name; a true value puts it into the subset of that name.
       box: (4,) x1, y1, x2, y2 in edge-based image pixels, where the set gives one.
-      mesh: (478, 3) float32, the teacher's mesh in edge-based image pixels, where a labels file holds it.
+      mesh: (MESH_COUNT, 3) float32, the teacher's mesh in edge-based image pixels, where a labels file holds it.
     """
 
     path: Path

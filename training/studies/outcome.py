@@ -11,9 +11,9 @@ from typing import Any
 
 from training.evaluation import plots
 from training.studies.answers import answer
-from zoo.cards import markdown_table
 from zoo.errors import ZooError
 from zoo.files import read_json, write_json, write_whole
+from zoo.terminal import markdown_table
 
 STUDIES = Path(__file__).resolve().parents[2] / "docs" / "studies"
 FILES = ("README.md", "table.csv", "results.json", "plot.png")

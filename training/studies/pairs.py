@@ -13,6 +13,7 @@ import numpy as np
 
 from training.readers.groups import group_of
 from training.readers.picture import read_picture
+from training.synthetic.faces import draw_face
 from zoo.errors import ZooError, one_line
 from zoo.images import as_rgb, list_images
 
@@ -211,8 +212,6 @@ def _decoded(content: bytes, name: str) -> np.ndarray:
 
 def _drawn() -> tuple[list[Picture], list[str]]:
     """Returns drawn persons, each from several sides."""
-    from training.synthetic.faces import draw_face
-
     pictures, persons = [], []
     rng = np.random.default_rng(5)
     for person in range(_SYNTHETIC_PERSONS):

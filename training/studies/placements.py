@@ -42,7 +42,7 @@ def carried(sample: Sample, kind: str, amount: float) -> float:
     """
     scheme, truth = SCHEMES[sample.scheme], sample.native_points
     spots = truth[[i for i in scheme.core12 if known_points(sample)[i]]]
-    four, eyes = four_points(sample.five), np.linalg.norm(np.subtract(*truth[list(scheme.outer_eyes)]))
+    four, eyes = four_points(sample.five), scheme.eye_distance(truth)
     exact = Alignment.from_five(four, 1)
     backs = [exact.to_image(Alignment.from_five(other, 1).to_crop(spots)) for other in disturbed(four, kind, amount)]
     return float(np.mean([np.linalg.norm(back - spots, axis=1).mean() for back in backs]) / eyes)

@@ -18,7 +18,8 @@ from training.studies import verification
 from training.studies.outcome import Outcome
 from training.studies.pairs import Pairs, read_pairs
 from training.studies.verification import Estimate
-from zoo import cards, terminal
+from training.teacher import mesh as teacher
+from zoo import cards
 from zoo.detector import detect_faces
 from zoo.errors import ZooError
 from zoo.schemes import SCHEMES
@@ -118,8 +119,6 @@ def find_points(pairs: Pairs, names: Sequence[str]) -> tuple[dict[str, np.ndarra
     Returns:
       Points (pictures, 4 or 5, 2) by name, image pixels; which pictures are usable (pictures,) bool; eye distances (pictures,) in pixels.
     """
-    with terminal.without_stderr():
-        from training.teacher import mesh as teacher
     finders = {name: landmarker(name) for name in names}
     count, five = len(pairs.pictures), SCHEMES["106"].five_points
     points = {NAIVE: np.zeros((count, 4, 2)), MESH: np.zeros((count, 5, 2))} | {name: np.zeros((count, 5, 2)) for name in names}

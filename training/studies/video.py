@@ -23,6 +23,7 @@ from training.studies import motion
 from training.studies.motion import FRAMES_PER_S, SIZE_PX, Frame
 from training.studies.outcome import Outcome
 from training.studies.steadiness import WARM_UP_FRAMES, Follow, Steadiness, measure
+from training.teacher.mesh import mesh_to_106, mesh_vertices
 from zoo import terminal
 from zoo.errors import ZooError
 from zoo.landmarker import Landmarker
@@ -71,7 +72,7 @@ def run(args: argparse.Namespace) -> Outcome:
         clips = [
             list(make(picture(face), face[0].five, frames, args.seed + index)) for make in (motion.resting, motion.still, motion.moving)
         ]
-        eyes_px = motion.scale_of(face[0].five) * _outer_eyes_px(face)
+        eyes_px = motion.scale_of(face[0].five) * SCHEMES[face[0].scheme].eye_distance(face[0].native_points)
         for way, start in ways.items():
             found[way].append(measure(start, *clips, eyes_px))
     blind = [way for way, some in found.items() if any(one.missed == 1 for one in some)]
@@ -89,11 +90,6 @@ def run(args: argparse.Namespace) -> Outcome:
     return Outcome("video", QUESTION, sentences, tables, conditions, _NOTES, plot(found, speed))
 
 
-def _outer_eyes_px(face: Face) -> float:
-    sample = face[0]
-    return float(np.linalg.norm(np.subtract(*sample.native_points[list(SCHEMES[sample.scheme].outer_eyes)])))
-
-
 def _ours(find: Landmarker, tracking: bool, smoothing: Smoothing | None) -> Follow:
     track = Tracker(find, max_faces=1, tracking=tracking, smoothing=smoothing)
 
@@ -108,8 +104,6 @@ def mesh_follower(faces: int = 1, irises: bool = True) -> Follow:
     """Returns MediaPipe's face mesh in tracking mode, as a function of frames; its points are mapped to the 106 by geometry."""
     with terminal.without_stderr():
         from mediapipe.python.solutions.face_mesh import FaceMesh
-
-        from training.teacher.mesh import mesh_to_106, mesh_vertices
     mesh = FaceMesh(static_image_mode=False, max_num_faces=faces, refine_landmarks=irises)
 
     def follow(frame: Frame) -> np.ndarray | None:

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from training.evaluation.metrics import point_errors
-from training.learning.batches import is_held_out
+from training.readers.groups import is_held_out
 from training.teacher.mesh import mesh_to_106
 from zoo.alignment import Alignment
 from zoo.errors import ZooError
@@ -61,7 +60,7 @@ def fit(meshes: np.ndarray, human_points: np.ndarray, ridge: float = RIDGE) -> t
     for mesh, human in zip(meshes, human_points, strict=True):
         alignment = _alignment(mesh)
         residual = alignment.to_crop(human) - alignment.to_crop(to_scheme(mesh_to_106(mesh), "68"))
-        eyes = np.linalg.norm(np.subtract(*alignment.to_crop(human)[list(SCHEMES["68"].outer_eyes)]))
+        eyes = SCHEMES["68"].eye_distance(alignment.to_crop(human))
         if np.linalg.norm(residual, axis=1).mean() <= _MAX_DISAGREEMENT * eyes:
             features.append(_features(mesh, alignment))
             residuals.append(residual.ravel())
@@ -91,7 +90,7 @@ def gain(meshes: np.ndarray, human_points: np.ndarray, groups: Sequence[str], sh
     plain = np.array([mesh_to_106(mesh) for mesh in meshes[kept]])
     bent = np.array([adapter.adapt(mesh, points) for mesh, points in zip(meshes[kept], plain, strict=True)])
     before, after = (
-        np.array([point_errors(to_scheme(p, "68"), truth, "68") for p, truth in zip(points, human_points[kept], strict=True)])
+        np.array([_errors(to_scheme(p, "68"), truth) for p, truth in zip(points, human_points[kept], strict=True)])
         for points in (plain, bent)
     )
     usable = before.mean(1) <= _MAX_DISAGREEMENT
@@ -102,6 +101,11 @@ def gain(meshes: np.ndarray, human_points: np.ndarray, groups: Sequence[str], sh
          "bent %": _percent(after[usable][:, list(indices)])}
         for name, indices in parts.items()
     ]  # fmt: skip
+
+
+def _errors(points: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Returns the distances (68,) of points (68, 2) from people's, as shares of the latter's eye distance."""
+    return np.linalg.norm(points - truth, axis=-1) / SCHEMES["68"].eye_distance(truth)
 
 
 def _percent(errors: np.ndarray) -> float:

@@ -98,7 +98,7 @@ def _blended(tasks: Sequence[tuple[str, np.ndarray]]) -> tuple[np.ndarray, int]:
             found = mirror_averaged(_find, read_picture(Path(path)), _SCHEME.five_points(points))
         except ZooError:
             found = np.full_like(points, np.inf)
-        eyes = np.linalg.norm(np.subtract(*points[list(_SCHEME.outer_eyes)]))
+        eyes = _SCHEME.eye_distance(points)
         agrees = np.linalg.norm(found - points, axis=1).mean() <= MAX_APART * eyes
         done.append((points + found) / 2 if agrees else points)
         used += agrees

@@ -12,8 +12,8 @@ from tqdm import tqdm
 from training.data.npz_columns import Column, write_columns
 from training.data.sources import from_webmorph_189
 from training.readers.npz_rows import headers, rows, scalar
+from training.readers.sample import MESH_COUNT
 from training.teacher.adapter import Adapter
-from training.teacher.mesh import MESH_COUNT
 from zoo.errors import ZooError
 
 LEFT_OUT = ("no face", "several faces", "extreme pose", "disagree", "unreadable")

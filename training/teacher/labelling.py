@@ -14,6 +14,7 @@ import numpy as np
 
 from training.readers.listing import PICTURES, folders, names
 from training.readers.picture import digest
+from training.readers.sample import MESH_COUNT
 from training.teacher import mesh as teacher
 from zoo.errors import ZooError
 from zoo.files import write_whole
@@ -87,7 +88,7 @@ def _label_picture(root: Path, name: str, several: str) -> list[tuple]:
     """Returns a row for each face that is marked: name, points, mesh, disagreement, size, "face"; or one that says why none is."""
 
     def none(state: str, size: tuple[int, int] = (0, 0)) -> list[tuple]:
-        return [(name, np.zeros((106, 2)), np.zeros((teacher.MESH_COUNT, 3)), np.nan, size, state)]
+        return [(name, np.zeros((106, 2)), np.zeros((MESH_COUNT, 3)), np.nan, size, state)]
 
     try:
         image = read_image(root / name)

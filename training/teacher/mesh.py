@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from training.teacher.outline import LEFT_JAW, RIGHT_JAW, evenly, seen_jaw
+from zoo import terminal
 from zoo.schemes import SCHEMES
 
 # Runs of mesh vertices along which the 106-point scheme spaces its points evenly (by arc length).
@@ -42,7 +43,6 @@ _RUNS = (
     (_LEFT_BROW, tuple(range(33, 38))),
     (_RIGHT_BROW, tuple(range(42, 47))),
 )
-MESH_COUNT = 478
 CONTOUR = slice(0, 33)
 MAX_FACES = 4
 # A face with less than this share of the largest one's extent stands in the background.
@@ -83,7 +83,8 @@ class Label:
 @lru_cache(maxsize=1)
 def _face_mesh():
     os.environ.setdefault("GLOG_minloglevel", "2")
-    from mediapipe.python.solutions.face_mesh import FaceMesh
+    with terminal.without_stderr():
+        from mediapipe.python.solutions.face_mesh import FaceMesh
 
     return FaceMesh(static_image_mode=True, max_num_faces=MAX_FACES, refine_landmarks=True, min_detection_confidence=0.3)
 
@@ -123,7 +124,7 @@ def label(image: np.ndarray) -> list[Label]:
 
 def _agreed(mesh: np.ndarray, across: list[np.ndarray]) -> Label:
     points = mesh_to_106(mesh)
-    eyes = max(float(np.linalg.norm(np.subtract(*points[list(SCHEMES["106"].outer_eyes)]))), 1e-6)
+    eyes = max(SCHEMES["106"].eye_distance(points), 1e-6)
     other = min(across, key=lambda some: np.linalg.norm(some.mean(0) - points.mean(0)), default=None)
     if other is None or np.linalg.norm(other.mean(0) - points.mean(0)) > eyes:
         return Label(points, mesh, math.inf)
