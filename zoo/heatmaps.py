@@ -39,7 +39,7 @@ def decode(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     A point is the expectation of the soft-max over the 7 x 7 cells round the highest one; its score is the share of the whole
     map's soft-max that lies in that window: near 1 when the network is sure, low when its belief is spread. Within
-    3 cells of the border the window is cut and leans inward: see `tests/test_heatmaps.py` for by how much.
+    3 cells of the border the window is cut and leans inward: see `tests/zoo/test_heatmaps.py` for by how much.
     """
     height, width, count = maps.shape
     mass = cv2.transpose(np.ascontiguousarray(maps, np.float32).reshape(height * width, count))

@@ -44,7 +44,7 @@ def heatmap_loss(sigma_cells: float, distance_weight: float) -> Callable[[Any, A
 def mean_squared_loss(sigma_cells: float) -> Callable[[Any, Any], Any]:
     """Returns `loss(targets, maps)`: the mean squared difference to an unrounded Gaussian as high as the maps reach.
 
-    Arguments as those of `heatmap_loss`. Here for comparison, see `training/studies/tricks`.
+    Arguments as those of `heatmap_loss`. Here for comparison, see `docs/studies/tricks`.
     """
 
     def loss(targets: Any, maps: Any) -> Any:
