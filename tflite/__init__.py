@@ -1,1 +1,1 @@
-"""How weights leave: export to TFLite, audit of what was exported, the runtime that reads it, benchmark and publication."""
+"""How weights leave: export to TFLite and its audit, what files cost, publication, ports for phones."""

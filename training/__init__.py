@@ -1,1 +1,1 @@
-"""How weights come to be: data, synthetic faces, augmentation, losses, fitting, evaluation."""
+"""How weights come to be: public layouts, sources, teacher labels, drawn faces, learning, evaluation, studies."""

@@ -21,7 +21,7 @@ def make_folder(tmp_path, monkeypatch):
     folder = tmp_path / NAME
     shutil.copytree(cards.weights_folder(NAME), folder)
     monkeypatch.setattr(cards, "WEIGHTS", tmp_path)
-    monkeypatch.setattr(cards, "write_readme_table", lambda: "README.md")
+    monkeypatch.setattr(model_cards, "write_readme_table", lambda: "README.md")
     return folder
 
 

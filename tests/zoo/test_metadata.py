@@ -225,9 +225,8 @@ def test_audit_prints_it(files, capsys):
 def test_refresh_writes_published_files_anew_from_their_card(monkeypatch, tmp_path, card):
     folder = tmp_path / NAME
     shutil.copytree(cards.weights_folder(NAME), folder)
-    for module in (cards, publish.cards):
-        monkeypatch.setattr(module, "WEIGHTS", tmp_path)
-    monkeypatch.setattr(cards, "write_readme_table", lambda: "README.md")
+    monkeypatch.setattr(cards, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(model_cards, "write_readme_table", lambda: "README.md")
     assert terminal.run(main, ["publish", "--refresh", NAME]) == 0
     renewed = cards.read_card(NAME)
     for path in folder.glob("*.tflite"):

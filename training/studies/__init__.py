@@ -1,1 +1,1 @@
-"""The paper's questions as programs: each module answers one and leaves table, plot and finding in the folder of its name."""
+"""The paper's questions as programs: each module answers one and leaves table, plot and finding in `docs/studies/NAME`."""
