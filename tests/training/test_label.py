@@ -11,9 +11,9 @@ from training.readers.sample import MESH_COUNT
 from training.teacher import label_file, labelling
 from training.teacher import mesh as teacher
 from training.teacher.adapter import Adapter
+from training.teacher.mesh_mirror import mirrored_mesh
 from zoo.errors import ZooError
 from zoo.images import write_image
-from zoo.schemes import SCHEMES
 
 
 def folder_of(tmp_path: Path, *pictures: str) -> Path:
@@ -64,7 +64,8 @@ def write_part(path: Path, names: list[str], states: list[str], disagreement: li
     rng = np.random.default_rng(seed)
     arrays = {
         "names": np.array(names), "points": rng.uniform(1, 99, (len(names), 106, 2)).astype(np.float32),
-        "mesh": 100 * rng.random((len(names), MESH_COUNT, 3)).astype(np.float32), "disagreement": np.array(disagreement, np.float32),
+        "mesh": 100 * rng.random((len(names), MESH_COUNT, 3)).astype(np.float32),
+        "mirror_mesh": 100 * rng.random((len(names), MESH_COUNT, 3)).astype(np.float32), "disagreement": np.array(disagreement, np.float32),
         "size": np.full((len(names), 2), 100), "state": np.array(states),
     }  # fmt: skip
     arrays["mesh"][:, [33, 263]] = [[20, 40, 0], [80, 40, 0]]  # the outer eye corners, seen from the front
@@ -76,12 +77,12 @@ def write_part(path: Path, names: list[str], states: list[str], disagreement: li
 def test_chunks_become_one_file_with_what_is_trusted(tmp_path):
     first = write_part(tmp_path / "0.npz", ["a.jpg", "b.jpg"], ["face", "no face"], [0.02, np.nan], 0)
     second = write_part(tmp_path / "1.npz", ["a longer name.jpg", "d.jpg", "e.jpg"], ["face", "face", "unreadable"], [0.01, 0.5, np.nan], 1)
-    summary = label_file.merge(tmp_path, [tmp_path / "0.npz", tmp_path / "1.npz"], tmp_path / "out.npz", 0.08, 70)
+    summary = label_file.merge(tmp_path, [tmp_path / "0.npz", tmp_path / "1.npz"], tmp_path / "out.npz", 0.08, 70, {})
     assert summary["kept"] == 2 and summary["disagree"] == 1
     assert summary["no face"] == 1 and summary["unreadable"] == 1 and summary["points outside %"] == round(100 / 106, 2)
     with np.load(tmp_path / "out.npz", allow_pickle=False) as found:
         assert found["names"].tolist() == ["a.jpg", "a longer name.jpg"]
-        for key in ("points", "mesh", "disagreement"):
+        for key in ("points", "mesh", "mirror_mesh", "disagreement", "size"):
             np.testing.assert_array_equal(found[key], np.stack([first[key][0], second[key][0]]))
         assert found["weights"].shape == (2, 106) and (found["weights"] == 0).sum() == 2 and (found["weights"][:, 0] == 0).all()
 
@@ -90,14 +91,14 @@ def test_a_face_turned_too_far_is_left_out_and_said_so(tmp_path):
     arrays = write_part(tmp_path / "0.npz", ["a.jpg", "b.jpg"], ["face", "face"], [0.02, 0.02], 0)
     arrays["mesh"][1, 263] = [50, 40, 52]  # 60 degrees
     np.savez(tmp_path / "0.npz", **arrays)
-    found = {yaw: label_file.merge(tmp_path, [tmp_path / "0.npz"], tmp_path / "out.npz", 0.08, yaw) for yaw in (50, 70)}
+    found = {yaw: label_file.merge(tmp_path, [tmp_path / "0.npz"], tmp_path / "out.npz", 0.08, yaw, {}) for yaw in (50, 70)}
     assert (found[50]["kept"], found[50]["extreme pose"]) == (1, 1) and (found[70]["kept"], found[70]["extreme pose"]) == (2, 0)
 
 
 @pytest.mark.parametrize(("several", "states"), [("skip", ["several faces"]), ("largest", ["face"]), ("all", ["face", "face"])])
 def test_pictures_with_several_faces_are_treated_as_asked(tmp_path, monkeypatch, several, states):
-    large, small = (teacher.Label(np.full((106, 2), side), np.full((MESH_COUNT, 3), side), 0.01) for side in (9.0, 5.0))
-    monkeypatch.setattr(teacher, "label", lambda image: [large, small])
+    large, small = (teacher.Label(np.full((106, 2), side), *np.full((2, MESH_COUNT, 3), side), 0.01) for side in (9.0, 5.0))
+    monkeypatch.setattr(teacher, "label", lambda image, by: [large, small])
     write_image(tmp_path / "pictures" / "group.png", np.zeros((20, 30, 3), np.uint8))
     _, (chunk,) = labelling.list_chunks(tmp_path / "pictures", tmp_path / "parts", several)
     assert labelling.label_chunk(chunk) == 1
@@ -113,24 +114,23 @@ def test_the_mirror_is_asked_about_the_same_face(monkeypatch):
     shape = rng.uniform(0, 40, (MESH_COUNT, 3))
     shape[[33, 263]] = [[5, 15, 0], [35, 15, 0]]
     left, right = shape + [10, 10, 0], 1.2 * shape + [120, 10, 0]
-    mirror = SCHEMES["106"].mirror
-    answers = iter([[right, left], ["left", "right"]])  # in the mirror, in another order
-    monkeypatch.setattr(teacher, "find_meshes", lambda image: next(answers))
+    across = [mirrored_mesh(mesh, 200) for mesh in (left + [0.3, 0, 0], right)]  # in the mirror, in another order
+    answers = iter([[right, left], across])
+    monkeypatch.setattr(teacher, "find_meshes", lambda image, by: next(answers))
     plain = teacher.mesh_to_106
-    points = {"left": plain(left) + [0.3, 0], "right": plain(right)}
-    back = {name: (some * [-1, 1] + [200, 0])[mirror] for name, some in points.items()}
-    monkeypatch.setattr(teacher, "mesh_to_106", lambda mesh: back[mesh] if isinstance(mesh, str) else plain(mesh))
     first, second = teacher.label(np.zeros((60, 200, 3), np.uint8))
     np.testing.assert_allclose(first.points, plain(right))
     np.testing.assert_allclose(second.points, plain(left) + [0.15, 0])
     assert first.disagreement == pytest.approx(0) and second.disagreement == pytest.approx(
         0.3 / np.linalg.norm(np.subtract(*plain(left)[[66, 79]]))
     )
+    np.testing.assert_allclose(second.mesh, left)
+    np.testing.assert_allclose(second.mirror_mesh, left + [0.3, 0, 0])
 
 
 def test_bending_writes_every_column_again_and_the_points_bent(tmp_path):
     write_part(tmp_path / "0.npz", ["a.jpg", "b.jpg"], ["face", "face"], [0.02, 0.03], 0)
-    label_file.merge(tmp_path, [tmp_path / "0.npz"], tmp_path / "plain.npz", 0.08, 70)
+    label_file.merge(tmp_path, [tmp_path / "0.npz"], tmp_path / "plain.npz", 0.08, 70, {})
     shift = Adapter(np.zeros(2 * MESH_COUNT), np.ones(2 * MESH_COUNT), np.zeros((2 * MESH_COUNT, 136)), np.zeros(136))
     with np.load(tmp_path / "plain.npz") as plain:
         expected = {key: plain[key] for key in plain.files}

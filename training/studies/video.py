@@ -23,7 +23,8 @@ from training.studies import motion
 from training.studies.motion import FRAMES_PER_S, SIZE_PX, Frame
 from training.studies.outcome import Outcome
 from training.studies.steadiness import WARM_UP_FRAMES, Follow, Steadiness, measure
-from training.teacher.mesh import mesh_to_106, mesh_vertices
+from training.teacher.finder import mesh_vertices
+from training.teacher.mesh import mesh_to_106
 from zoo import terminal
 from zoo.errors import ZooError
 from zoo.landmarker import Landmarker
@@ -110,7 +111,7 @@ def mesh_follower(faces: int = 1, irises: bool = True) -> Follow:
         found = mesh.process(frame.image).multi_face_landmarks
         if not found or not irises:
             return None
-        return mesh_to_106(mesh_vertices(found[0], *frame.image.shape[:2]))
+        return mesh_to_106(mesh_vertices(found[0].landmark, *frame.image.shape[:2]))
 
     return follow
 

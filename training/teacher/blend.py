@@ -14,7 +14,7 @@ from tqdm import tqdm
 from training.data.npz_columns import Column, write_columns
 from training.readers.npz_rows import headers, rows, scalar
 from training.readers.picture import read_picture
-from training.teacher.label_file import copied_columns, people_on_top
+from training.teacher.label_file import copied_columns, copied_marks, people_on_top
 from training.teacher.mesh import mirrored
 from zoo.errors import ZooError
 from zoo.landmarker import Landmarker, load
@@ -80,8 +80,7 @@ def blend(labels: Path, name: str, out: Path, workers: int | None = None) -> dic
         yield points
 
     columns = copied_columns(labels) | {"points": Column(np.float32, (106, 2), whole)}
-    marks = {key: np.array(scalar(labels, key)) for key in ("root", "adapted_to") if key in found}
-    write_columns(out, marks | {"blended_with": np.array(name)}, count, columns)
+    write_columns(out, copied_marks(labels) | {"blended_with": np.array(name)}, count, columns)
     return {"labels": labels.name, "faces": count, "blended": kept, "with": name}
 
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from training.data.sources import group_of, read_source
 from training.teacher import adapter as adapters
 from training.teacher.blend import blend
+from training.teacher.finder import MESH, identity
 from training.teacher.label_file import bend, merge
 from training.teacher.labelling import SEVERAL, label_chunk, list_chunks
 from zoo import terminal
@@ -38,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "file of a folder with 68 human points in landmarks.npz; the result is of those labels' licence")  # fmt: skip
     parser.add_argument("--blend", metavar="NAME", help="average the points of a labels file with those of published weights, e.g. "
                         "mixed-100-192.research, found in the picture and in its mirror image; the result is of their tag")  # fmt: skip
+    parser.add_argument("--teacher", default=MESH, metavar=f"{MESH}|FILE.task", help=f"what marks the faces: {MESH!r}, MediaPipe's refined "
+                        "face mesh (default), or the file of its Face Landmarker, which is more accurate; see docs/sources.md")  # fmt: skip
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: one per core)")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
@@ -61,7 +64,7 @@ def main(args: argparse.Namespace) -> int:
     if not root.is_dir():
         raise ZooError(f"{args.path!r} is not a folder")
     parts = out.with_suffix(".parts")
-    total, chunks = list_chunks(root, parts, args.several)
+    total, chunks = list_chunks(root, parts, args.several, args.teacher)
     waiting = [chunk for chunk in chunks if not chunk.out.exists()]
     # Spawned, not forked: the libraries at work here run threads, which a fork does not survive.
     with (
@@ -70,7 +73,8 @@ def main(args: argparse.Namespace) -> int:
     ):
         for count in pool.map(label_chunk, waiting):
             bar.update(count)
-    summary = {"pictures": total} | merge(root, [chunk.out for chunk in chunks], out, args.max_disagreement, args.max_yaw)
+    found = merge(root, [chunk.out for chunk in chunks], out, args.max_disagreement, args.max_yaw, identity(args.teacher))
+    summary = {"pictures": total} | found
     shutil.rmtree(parts)
     gain = []
     if args.adapter:

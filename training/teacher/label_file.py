@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,12 @@ from training.readers.sample import MESH_COUNT
 from training.teacher.adapter import Adapter
 from zoo.errors import ZooError
 
+# What a labels file says of itself: the pictures' folder, which teacher marked them, and what its points were changed by since.
+MARKS = ("root", "teacher", "teacher_sha256", "adapted_to", "blended_with")
 LEFT_OUT = ("no face", "several faces", "extreme pose", "disagree", "unreadable")
 
 
-def merge(root: Path, parts: list[Path], out: Path, max_disagreement: float, max_yaw_deg: float) -> dict:
+def merge(root: Path, parts: list[Path], out: Path, max_disagreement: float, max_yaw_deg: float, marks: Mapping[str, str]) -> dict:
     """Writes one labels file of the parts that `training.teacher.labelling` left, of which one at a time is in memory.
 
     Args:
@@ -28,6 +30,7 @@ def merge(root: Path, parts: list[Path], out: Path, max_disagreement: float, max
       out: the file to write.
       max_disagreement: of a face that is kept, a share of the outer eye corners' distance.
       max_yaw_deg: of a face that is kept.
+      marks: scalars of the file by name: which teacher marked it, as `training.teacher.finder.identity` says.
 
     Returns:
       How many faces are kept, how many (or, where none was found, how many pictures) are not and why, and what share of points is masked.
@@ -67,10 +70,12 @@ def merge(root: Path, parts: list[Path], out: Path, max_disagreement: float, max
         "points": Column(np.float32, (106, 2), lambda: (marked(*one)[0] for one in chunks())),
         "weights": Column(np.float32, (106,), lambda: (marked(*one)[1] for one in chunks())),
         "mesh": Column(np.float32, (MESH_COUNT, 3), stored("mesh")),
+        "mirror_mesh": Column(np.float32, (MESH_COUNT, 3), stored("mirror_mesh")),
+        "size": Column(np.int64, (2,), stored("size")),
         "disagreement": Column(np.float32, (), stored("disagreement")),
     }
     kept = states["face"]
-    write_columns(out, {"root": np.array(str(root.resolve()))}, kept, columns)
+    write_columns(out, {"root": np.array(str(root.resolve())), **{key: np.array(mark) for key, mark in marks.items()}}, kept, columns)
     outside_percent = round(100 * outside / (106 * kept), 2) if kept else None
     return {"kept": kept, **{state: states[state] for state in LEFT_OUT}, "with human points": people, "points outside %": outside_percent}
 
@@ -94,8 +99,7 @@ def bend(labels: Path, adapter: Adapter, fitted_on: str, out: Path) -> int:
 
     count = found["points"][0][0]
     columns = copied_columns(labels) | {"points": Column(np.float32, (106, 2), bent)}
-    scalars = {"root": np.array(scalar(labels, "root")), "adapted_to": np.array(fitted_on)}
-    write_columns(out, scalars, count, columns)
+    write_columns(out, copied_marks(labels) | {"adapted_to": np.array(fitted_on)}, count, columns)
     return count
 
 
@@ -108,6 +112,12 @@ def copied_columns(labels: Path) -> dict[str, Column]:
     found = headers(labels)
     count = found["points"][0][0]
     return {key: Column(dtype, shape[1:], copied(key)) for key, (shape, dtype) in found.items() if shape[:1] == (count,)}
+
+
+def copied_marks(labels: Path) -> dict[str, np.ndarray]:
+    """Returns what a labels file says of itself: the scalars it has of `MARKS`."""
+    found = headers(labels)
+    return {key: np.array(scalar(labels, key)) for key in MARKS if key in found}
 
 
 def people_on_top(root: Path, names: Sequence[str], points: np.ndarray) -> int:

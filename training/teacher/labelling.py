@@ -16,6 +16,7 @@ from training.readers.listing import PICTURES, folders, names
 from training.readers.picture import digest
 from training.readers.sample import MESH_COUNT
 from training.teacher import mesh as teacher
+from training.teacher.finder import MESH, identity
 from zoo.errors import ZooError
 from zoo.files import write_whole
 from zoo.images import read_image
@@ -23,6 +24,8 @@ from zoo.images import read_image
 # Pictures a worker labels between two writes: what a kill can cost.
 _CHUNK = 64
 SEVERAL = ("skip", "largest", "all")
+_COLUMNS = ("names", "points", "mesh", "mirror_mesh", "disagreement", "size", "state")
+_NUMBERS = ("points", "mesh", "mirror_mesh", "disagreement")
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Chunk:
     start: int
     count: int
     several: str
+    teacher: str
     out: Path
 
     def names(self) -> list[str]:
@@ -50,15 +54,22 @@ def _split(file: BinaryIO) -> Iterator[bytes]:
         yield from whole
 
 
-def list_chunks(root: Path, parts: Path, several: str = SEVERAL[0]) -> tuple[int, list[Chunk]]:
+def list_chunks(root: Path, parts: Path, several: str = SEVERAL[0], by: str = MESH) -> tuple[int, list[Chunk]]:
     """Writes the listing of a folder's pictures; returns how many there are, and the chunks.
 
-    A chunk's file is named by its pictures' names and by what is done with several faces, so that after a stop a folder or a setting that
-    changed meanwhile is not taken for the old one.
+    A chunk's file is named by its pictures' names, by what is done with several faces, by the teacher's file and by the arrays, so that
+    after a stop a folder or a setting that changed meanwhile is not taken for the old one.
+
+    Args:
+      root: the pictures' folder, searched with its sub-folders.
+      parts: where listing and chunks go.
+      several: one of `SEVERAL`.
+      by: the teacher, as `training.teacher.finder` takes it.
 
     Raises:
-      ZooError: the folder holds no picture.
+      ZooError: the folder holds no picture, or there is no such teacher.
     """
+    settings = "\0".join((several, *_COLUMNS, *identity(by).values())).encode()
     parts.mkdir(parents=True, exist_ok=True)
     listing, chunks, total, start = parts / "listing", [], 0, 0
     found = (folder.relative_to(root) / name for folder in folders(root) for name in names(folder, PICTURES))
@@ -66,8 +77,8 @@ def list_chunks(root: Path, parts: Path, several: str = SEVERAL[0]) -> tuple[int
         while some := [os.fsencode(name) + b"\0" for name in itertools.islice(found, _CHUNK)]:
             content = b"".join(some)
             file.write(content)
-            labels = parts / f"{len(chunks):08d}-{digest(several.encode() + content):016x}.npz"
-            chunks.append(Chunk(root, listing, start, len(some), several, labels))
+            labels = parts / f"{len(chunks):08d}-{digest(settings + content):016x}.npz"
+            chunks.append(Chunk(root, listing, start, len(some), several, by, labels))
             total, start = total + len(some), start + len(content)
     if not chunks:
         shutil.rmtree(parts)
@@ -77,28 +88,29 @@ def list_chunks(root: Path, parts: Path, several: str = SEVERAL[0]) -> tuple[int
 
 def label_chunk(chunk: Chunk) -> int:
     """Labels a chunk's pictures into its file, whole or not at all; returns how many pictures they are."""
-    rows = [row for name in chunk.names() for row in _label_picture(chunk.root, name, chunk.several)]
-    columns = dict(zip(("names", "points", "mesh", "disagreement", "size", "state"), zip(*rows, strict=True), strict=True))
-    arrays = {key: np.array(value, np.float32 if key in {"points", "mesh", "disagreement"} else None) for key, value in columns.items()}
+    rows = [row for name in chunk.names() for row in _label_picture(chunk.root, name, chunk.several, chunk.teacher)]
+    columns = dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True))
+    arrays = {key: np.array(value, np.float32 if key in _NUMBERS else None) for key, value in columns.items()}
     write_whole(chunk.out, lambda file: np.savez(file, **arrays))
     return chunk.count
 
 
-def _label_picture(root: Path, name: str, several: str) -> list[tuple]:
-    """Returns a row for each face that is marked: name, points, mesh, disagreement, size, "face"; or one that says why none is."""
+def _label_picture(root: Path, name: str, several: str, by: str) -> list[tuple]:
+    """Returns a row of `_COLUMNS` for each face that is marked, its state "face"; or one that says why none is."""
 
     def none(state: str, size: tuple[int, int] = (0, 0)) -> list[tuple]:
-        return [(name, np.zeros((106, 2)), np.zeros((MESH_COUNT, 3)), np.nan, size, state)]
+        no_mesh = np.zeros((MESH_COUNT, 3))
+        return [(name, np.zeros((106, 2)), no_mesh, no_mesh, np.nan, size, state)]
 
     try:
         image = read_image(root / name)
     except ZooError:
         return none("unreadable")
     size = image.shape[:2]
-    found = teacher.label(image)
+    found = teacher.label(image, by)
     if not found:
         return none("no face", size)
     if several == "skip" and len(found) > 1:
         return none("several faces", size)
     wanted = found if several == "all" else found[:1]
-    return [(name, label.points, label.mesh, label.disagreement, size, "face") for label in wanted]
+    return [(name, label.points, label.mesh, label.mirror_mesh, label.disagreement, size, "face") for label in wanted]

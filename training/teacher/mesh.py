@@ -1,18 +1,15 @@
-"""Labels from MediaPipe's refined face mesh, remapped to the 106 points by geometry alone: nothing here is fitted to people's labels."""
+"""Labels from a teacher's face mesh, remapped to the 106 points by geometry alone: nothing here is fitted to people's labels."""
 
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
-import cv2
 import numpy as np
 
+from training.teacher.finder import MESH, extent_px, find_meshes
+from training.teacher.mesh_mirror import mirrored_mesh
 from training.teacher.outline import LEFT_JAW, RIGHT_JAW, evenly, seen_jaw
-from zoo import terminal
 from zoo.schemes import SCHEMES
 
 # Runs of mesh vertices along which the 106-point scheme spaces its points evenly (by arc length).
@@ -44,7 +41,6 @@ _RUNS = (
     (_RIGHT_BROW, tuple(range(42, 47))),
 )
 CONTOUR = slice(0, 33)
-MAX_FACES = 4
 # A face with less than this share of the largest one's extent stands in the background.
 BACKGROUND_SHARE = 0.4
 
@@ -71,71 +67,45 @@ class Label:
     Attributes:
       points: (106, 2) float64 image points, the mean of those of the picture and of its mirror image.
       mesh: (478, 3) of the picture, in image pixels, depth in the same unit.
+      mirror_mesh: (478, 3) of the mirror image, mapped back onto the picture and its vertices; `mesh` again where the mirror shows no face.
       disagreement: the mean distance between the picture's points and its mirror image's, over the outer eye corners' distance: what the
         teacher does not know it says differently in the mirror. Infinite where the mirror shows it no face in this place.
     """
 
     points: np.ndarray
     mesh: np.ndarray
+    mirror_mesh: np.ndarray
     disagreement: float
 
 
-@lru_cache(maxsize=1)
-def _face_mesh():
-    os.environ.setdefault("GLOG_minloglevel", "2")
-    with terminal.without_stderr():
-        from mediapipe.python.solutions.face_mesh import FaceMesh
-
-    return FaceMesh(static_image_mode=True, max_num_faces=MAX_FACES, refine_landmarks=True, min_detection_confidence=0.3)
-
-
-def find_meshes(image: np.ndarray, pad_share: float = 0.25) -> list[np.ndarray]:
-    """Returns the faces' meshes (478, 3) in image pixels (depth in the same unit), the largest first, `MAX_FACES` at most.
+def label(image: np.ndarray, teacher: str = MESH) -> list[Label]:
+    """Returns a teacher's word on the faces of a picture, the largest first; faces far smaller than that one are background.
 
     Args:
       image: (H, W, 3) uint8 RGB.
-      pad_share: border added on every side before asking: the detector misses faces that fill the picture.
+      teacher: as `find_meshes` takes it.
+
+    Raises:
+      ZooError: as `find_meshes`.
     """
-    pad = round(pad_share * max(image.shape[:2]))
-    padded = cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_CONSTANT) if pad else image
-    found = _face_mesh().process(np.ascontiguousarray(padded)).multi_face_landmarks or []
-    meshes = [mesh_vertices(face, *padded.shape[:2]) - [pad, pad, 0] for face in found]
-    return sorted(meshes, key=_extent_px, reverse=True)
-
-
-def mesh_vertices(face: Any, height: int, width: int) -> np.ndarray:
-    """Returns MediaPipe's normalised landmarks of a face as (478, 3) image pixels (depth in the same unit)."""
-    return np.array([(point.x * width, point.y * height, point.z * width) for point in face.landmark])
-
-
-def label(image: np.ndarray) -> list[Label]:
-    """Returns the teacher's word on the faces of a picture, the largest first; faces far smaller than that one are background.
-
-    Args:
-      image: (H, W, 3) uint8 RGB.
-    """
-    meshes = find_meshes(image)
+    meshes = find_meshes(image, teacher)
     if not meshes:
         return []
-    meshes = [mesh for mesh in meshes if _extent_px(mesh) >= BACKGROUND_SHARE * _extent_px(meshes[0])]
-    across = [mirrored(mesh_to_106(mesh), image.shape[1]) for mesh in find_meshes(np.ascontiguousarray(image[:, ::-1]))]
+    meshes = [mesh for mesh in meshes if extent_px(mesh) >= BACKGROUND_SHARE * extent_px(meshes[0])]
+    across = [mirrored_mesh(mesh, image.shape[1]) for mesh in find_meshes(np.ascontiguousarray(image[:, ::-1]), teacher)]
     return [_agreed(mesh, across) for mesh in meshes]
 
 
 def _agreed(mesh: np.ndarray, across: list[np.ndarray]) -> Label:
     points = mesh_to_106(mesh)
     eyes = max(SCHEMES["106"].eye_distance(points), 1e-6)
-    other = min(across, key=lambda some: np.linalg.norm(some.mean(0) - points.mean(0)), default=None)
+    others = [(mirror_mesh, mesh_to_106(mirror_mesh)) for mirror_mesh in across]
+    mirror_mesh, other = min(others, key=lambda some: np.linalg.norm(some[1].mean(0) - points.mean(0)), default=(mesh, None))
     if other is None or np.linalg.norm(other.mean(0) - points.mean(0)) > eyes:
-        return Label(points, mesh, math.inf)
-    return Label((points + other) / 2, mesh, float(np.linalg.norm(points - other, axis=1).mean() / eyes))
+        return Label(points, mesh, mesh, math.inf)
+    return Label((points + other) / 2, mesh, mirror_mesh, float(np.linalg.norm(points - other, axis=1).mean() / eyes))
 
 
 def mirrored(points: np.ndarray, width: int) -> np.ndarray:
     """Returns the 106 points (106, 2) as the mirror image of a picture of this width shows them."""
     return (points * [-1, 1] + [width, 0])[SCHEMES["106"].mirror]
-
-
-def _extent_px(mesh: np.ndarray) -> float:
-    """Returns the diagonal of a mesh's box, which, unlike the eyes' distance, a turned head keeps."""
-    return float(np.linalg.norm(np.ptp(mesh[:, :2], axis=0)))

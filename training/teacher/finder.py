@@ -1,0 +1,120 @@
+"""What finds the faces' meshes: a teacher is a function from a picture to meshes, chosen by name, here and in every worker alike."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from zoo import terminal
+from zoo.errors import ZooError, one_line
+from zoo.files import sha256
+from zoo.mediapipe_files import mediapipe_file
+
+# A teacher: (H, W, 3) uint8 RGB to the meshes (478, 3) of its faces in image pixels, depth in the same unit.
+Finder = Callable[[np.ndarray], list[np.ndarray]]
+
+MESH = "mesh"  # MediaPipe's refined face mesh, which comes with its package
+TASK = ".task"  # the ending of a Face Landmarker that the user brings
+MESH_FILE = "face_landmark/face_landmark_with_attention.tflite"
+MAX_FACES = 4
+_CONFIDENCE = 0.3
+
+
+def find_meshes(image: np.ndarray, teacher: str = MESH, pad_share: float = 0.25) -> list[np.ndarray]:
+    """Returns the faces' meshes (478, 3) in image pixels (depth in the same unit), the largest first, `MAX_FACES` at most.
+
+    Args:
+      image: (H, W, 3) uint8 RGB.
+      teacher: `MESH`, or the path of a Face Landmarker (.task).
+      pad_share: border added on every side before asking: the detector misses faces that fill the picture.
+
+    Raises:
+      ZooError: there is no such teacher.
+    """
+    pad = round(pad_share * max(image.shape[:2]))
+    padded = cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_CONSTANT) if pad else image
+    meshes = [mesh - [pad, pad, 0] for mesh in finder(teacher)(np.ascontiguousarray(padded))]
+    return sorted(meshes, key=extent_px, reverse=True)
+
+
+def extent_px(mesh: np.ndarray) -> float:
+    """Returns the diagonal of a mesh's box, which, unlike the eyes' distance, a turned head keeps."""
+    return float(np.linalg.norm(np.ptp(mesh[:, :2], axis=0)))
+
+
+def identity(teacher: str) -> dict[str, str]:
+    """Returns which teacher a name means: `teacher`, `MESH` or a file's name, and `teacher_sha256` of the network's or the task's file.
+
+    Raises:
+      ZooError: there is no such teacher.
+    """
+    path = _file(teacher)
+    return {"teacher": teacher if teacher == MESH else path.name, "teacher_sha256": sha256(path)}
+
+
+def _file(teacher: str) -> Path:
+    if teacher == MESH:
+        if path := mediapipe_file(MESH_FILE):
+            return path
+        raise ZooError(f"no installed mediapipe carries {MESH_FILE}; the releases up to 0.10.21 do")
+    path = Path(teacher)
+    if not path.is_file():
+        raise ZooError(f"teacher {teacher!r} is neither {MESH!r} nor the file of a Face Landmarker (.task)")
+    return path
+
+
+@lru_cache(maxsize=2)
+def finder(teacher: str) -> Finder:
+    """Returns the teacher of a name, as `find_meshes` takes it; loaded once in a process.
+
+    Raises:
+      ZooError: there is no such teacher.
+    """
+    return _face_mesh() if teacher == MESH else _face_landmarker(_file(teacher))
+
+
+def _face_mesh() -> Finder:
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    from mediapipe.python.solutions.face_mesh import FaceMesh
+
+    mesh = FaceMesh(static_image_mode=True, max_num_faces=MAX_FACES, refine_landmarks=True, min_detection_confidence=_CONFIDENCE)
+
+    def find(image: np.ndarray) -> list[np.ndarray]:
+        found = mesh.process(image).multi_face_landmarks or []
+        return [mesh_vertices(face.landmark, *image.shape[:2]) for face in found]
+
+    return find
+
+
+def _face_landmarker(path: Path) -> Finder:
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    with terminal.without_stderr():
+        import mediapipe
+        from mediapipe.tasks.python import BaseOptions, vision
+
+    options = vision.FaceLandmarkerOptions(
+        base_options=BaseOptions(model_asset_buffer=path.read_bytes()), running_mode=vision.RunningMode.IMAGE, num_faces=MAX_FACES,
+        min_face_detection_confidence=_CONFIDENCE, min_face_presence_confidence=_CONFIDENCE,
+    )  # fmt: skip
+    try:
+        with terminal.without_stderr():
+            landmarker = vision.FaceLandmarker.create_from_options(options)
+    except (RuntimeError, ValueError) as error:
+        raise ZooError(f"{path} is no Face Landmarker (.task): {one_line(error)}") from None
+
+    def find(image: np.ndarray) -> list[np.ndarray]:
+        found = landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=image))
+        return [mesh_vertices(face, *image.shape[:2]) for face in found.face_landmarks]
+
+    return find
+
+
+def mesh_vertices(vertices: Sequence[Any], height: int, width: int) -> np.ndarray:
+    """Returns MediaPipe's normalised landmarks of a face as (478, 3) image pixels (depth in the same unit)."""
+    return np.array([(point.x * width, point.y * height, point.z * width) for point in vertices])
