@@ -23,24 +23,29 @@ MESH = "mesh"  # MediaPipe's refined face mesh, which comes with its package
 TASK = ".task"  # the ending of a Face Landmarker that the user brings
 MESH_FILE = "face_landmark/face_landmark_with_attention.tflite"
 MAX_FACES = 4
-_CONFIDENCE = 0.3
+# The border that is added on every side, as a share of the longer one, and the detector's least confidence: asked in turn until a face is
+# found. Without a border the detector misses faces that fill the picture. What it is sure of last, profiles above all, the mesh often
+# fits all the same, and where it does not, picture and mirror image disagree.
+_FIRST = (0.25, 0.3)
+_PASSES = {MESH: (_FIRST,), TASK: (_FIRST, (0.25, 0.05), (0.1, 0.05), (0.5, 0.05))}
 
 
-def find_meshes(image: np.ndarray, teacher: str = MESH, pad_share: float = 0.25) -> list[np.ndarray]:
+def find_meshes(image: np.ndarray, teacher: str = MESH) -> list[np.ndarray]:
     """Returns the faces' meshes (478, 3) in image pixels (depth in the same unit), the largest first, `MAX_FACES` at most.
 
     Args:
       image: (H, W, 3) uint8 RGB.
       teacher: `MESH`, or the path of a Face Landmarker (.task).
-      pad_share: border added on every side before asking: the detector misses faces that fill the picture.
 
     Raises:
       ZooError: there is no such teacher.
     """
-    pad = round(pad_share * max(image.shape[:2]))
-    padded = cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_CONSTANT) if pad else image
-    meshes = [mesh - [pad, pad, 0] for mesh in finder(teacher)(np.ascontiguousarray(padded))]
-    return sorted(meshes, key=extent_px, reverse=True)
+    for border, confidence in _PASSES[MESH if teacher == MESH else TASK]:
+        pad = round(border * max(image.shape[:2]))
+        padded = cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_CONSTANT)
+        if meshes := finder(teacher, confidence)(padded):
+            return sorted((mesh - [pad, pad, 0] for mesh in meshes), key=extent_px, reverse=True)
+    return []
 
 
 def extent_px(mesh: np.ndarray) -> float:
@@ -69,21 +74,21 @@ def _file(teacher: str) -> Path:
     return path
 
 
-@lru_cache(maxsize=2)
-def finder(teacher: str) -> Finder:
-    """Returns the teacher of a name, as `find_meshes` takes it; loaded once in a process.
+@lru_cache(maxsize=4)
+def finder(teacher: str, confidence: float) -> Finder:
+    """Returns the teacher of a name, as `find_meshes` takes it, its detector with a least confidence; loaded once in a process.
 
     Raises:
       ZooError: there is no such teacher.
     """
-    return _face_mesh() if teacher == MESH else _face_landmarker(_file(teacher))
+    return _face_mesh(confidence) if teacher == MESH else _face_landmarker(_file(teacher), confidence)
 
 
-def _face_mesh() -> Finder:
+def _face_mesh(confidence: float) -> Finder:
     os.environ.setdefault("GLOG_minloglevel", "2")
     from mediapipe.python.solutions.face_mesh import FaceMesh
 
-    mesh = FaceMesh(static_image_mode=True, max_num_faces=MAX_FACES, refine_landmarks=True, min_detection_confidence=_CONFIDENCE)
+    mesh = FaceMesh(static_image_mode=True, max_num_faces=MAX_FACES, refine_landmarks=True, min_detection_confidence=confidence)
 
     def find(image: np.ndarray) -> list[np.ndarray]:
         found = mesh.process(image).multi_face_landmarks or []
@@ -92,7 +97,7 @@ def _face_mesh() -> Finder:
     return find
 
 
-def _face_landmarker(path: Path) -> Finder:
+def _face_landmarker(path: Path, confidence: float) -> Finder:
     os.environ.setdefault("GLOG_minloglevel", "2")
     with terminal.without_stderr():
         import mediapipe
@@ -100,7 +105,7 @@ def _face_landmarker(path: Path) -> Finder:
 
     options = vision.FaceLandmarkerOptions(
         base_options=BaseOptions(model_asset_buffer=path.read_bytes()), running_mode=vision.RunningMode.IMAGE, num_faces=MAX_FACES,
-        min_face_detection_confidence=_CONFIDENCE, min_face_presence_confidence=_CONFIDENCE,
+        min_face_detection_confidence=confidence, min_face_presence_confidence=confidence,
     )  # fmt: skip
     try:
         with terminal.without_stderr():
