@@ -13,6 +13,7 @@ from types import MappingProxyType
 import numpy as np
 
 from zoo.errors import unknown
+from zoo.stations import PointMap, map_68_to_106, map_106_to_68
 
 
 @dataclass(frozen=True)
@@ -223,12 +224,9 @@ for _make in (_scheme_106, _scheme_98, _scheme_68):
     _scheme = _make()
     SCHEMES[_scheme.name] = _scheme
 
-# The 106 points at the places of the 68: a gather, approximate for brows (an edge, not the ridge) and eyelids (a third of a step).
+_TO_68, _FROM_68 = map_106_to_68(), map_68_to_106()
+# WFLW's points lie at the 106 points' stations (its four labelled faces at hand agree), not at those of the 68: a gather.
 # fmt: off
-_TO_68 = np.array([
-    *range(0, 33, 2), *_span(33, 37), *_span(42, 46), *_span(51, 54), *_span(58, 62),
-    66, 67, 69, 70, 71, 73, 75, 76, 78, 79, 80, 82, *_span(84, 103),
-])
 _TO_98 = np.array([*_span(0, 54), *_span(58, 62), *_span(66, 73), *_span(75, 82), *_span(84, 103), 104, 105])
 _FROM_INSIGHTFACE = np.array([
     1, 9, 10, 11, 12, 13, 14, 15, 16, 2, 3, 4, 5, 6, 7, 8, 0, 24, 23, 22, 21, 20, 19, 18, 32, 31, 30, 29, 28, 27, 26, 25, 17,
@@ -240,13 +238,34 @@ _FROM_INSIGHTFACE = np.array([
 
 
 def to_scheme(points: np.ndarray, name: str) -> np.ndarray:
-    """Returns 106 points (..., 106, 2) as scheme `name`: (..., 106 or 98 or 68, 2).
+    """Returns 106 points (..., 106, C) as scheme `name`: (..., 106 or 98 or 68, C).
 
-    98 is exact in meaning; 68 is approximate at brows and eyelids, whose definitions differ between the schemes.
+    98 is exact in meaning; 68 is read off the curves through the 106 (see `zoo.stations`), but for its brows' ends, which lie a little
+    beyond them.
     """
     get_scheme(name)
     points = np.asarray(points)
-    return {"106": points, "98": points[..., _TO_98, :], "68": points[..., _TO_68, :]}[str(name)]
+    if str(name) == "68":
+        return _TO_68(points)
+    return points if str(name) == "106" else points[..., _TO_98, :]
+
+
+def scores_as_scheme(scores: np.ndarray, name: str) -> np.ndarray:
+    """Returns what belongs to each of 106 points (..., 106) and is no coordinate, as a score, at the points of scheme `name`."""
+    get_scheme(name)
+    scores = np.asarray(scores)
+    return scores if str(name) == "106" else scores[..., _TO_68.nearest if str(name) == "68" else _TO_98]
+
+
+def map_to(name: str) -> PointMap:
+    """Returns how the points of scheme `name` come of the 106: of each at most four of them, by weights."""
+    count = get_scheme(name).count
+    if str(name) == "68":
+        return _TO_68
+    indices = np.arange(106) if str(name) == "106" else _TO_98
+    weights = np.zeros((count, 4))
+    weights[:, 0] = 1
+    return PointMap(np.column_stack([indices, np.zeros((count, 3), int)]), weights)
 
 
 def from_insightface(points: np.ndarray) -> np.ndarray:
@@ -258,27 +277,18 @@ def from_scheme(points: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Returns points of scheme `name` as 106 points (106, 2) and which of them are known (106,) bool.
 
     Args:
-      points: (count, 2) of scheme `name`. What the scheme does not know is zero and False: mask it out of the loss.
-        From 68 points brows and the four off-centre eyelid points of each eye are means or left out, see the source.
+      points: (count, 2) of scheme `name`. What the scheme does not know is zero and False: mask it out of the loss. 68 points do not
+        know the brows' lower edges, the sides of the nose and the pupils; the ends of the contour are its curve gone on straight.
     """
     scheme = get_scheme(name)
     points = np.asarray(points, np.float64)
     if points.shape != (scheme.count, 2):
         raise ValueError(f"scheme {name} has points of shape {(scheme.count, 2)}, received {points.shape}")
-    full, known = np.zeros((106, 2)), np.zeros(106, bool)
     if name == "106":
         return points.copy(), np.ones(106, bool)
-    if name == "98":
-        full[_TO_98], known[_TO_98] = points, True
-        full[[74, 83]], known[[74, 83]] = points[[96, 97]], True
-        return full, known
-    exact = {2 * i: i for i in range(17)}
-    exact |= {33 + i: 17 + i for i in range(5)} | {42 + i: 22 + i for i in range(5)}
-    exact |= {51 + i: 27 + i for i in range(4)} | {58 + i: 31 + i for i in range(5)}
-    exact |= {66: 36, 70: 39, 75: 42, 79: 45} | {84 + i: 48 + i for i in range(20)}
-    means = {68: (37, 38), 72: (40, 41), 77: (43, 44), 81: (46, 47)}
-    for target, source in exact.items():
-        full[target], known[target] = points[source], True
-    for target, (a, b) in means.items():
-        full[target], known[target] = (points[a] + points[b]) / 2, True
+    if name == "68":
+        return _FROM_68(points), _FROM_68.known
+    full, known = np.zeros((106, 2)), np.zeros(106, bool)
+    full[_TO_98], known[_TO_98] = points, True
+    full[[74, 83]], known[[74, 83]] = points[[96, 97]], True
     return full, known
