@@ -9,37 +9,41 @@ import numpy as np
 
 from training.teacher.finder import MESH, extent_px, find_meshes
 from training.teacher.mesh_mirror import mirrored_mesh
-from training.teacher.outline import LEFT_JAW, RIGHT_JAW, evenly, seen_jaw
+from training.teacher.outline import LEFT_JAW, RIGHT_JAW, along, evenly, seen_jaw
 from zoo.schemes import SCHEMES
 
-# Runs of mesh vertices along which the 106-point scheme spaces its points evenly (by arc length).
+# Runs of mesh vertices, and the points that lie along them at these shares of the arc, as the 106-point scheme spaces them
+# (`zoo.stations`): lids, bridge and lower outer lip evenly, the others nearer to the corners.
 # fmt: off
-_BRIDGE = (168, 6, 197, 195, 5, 4)
-_LEFT_LID_UPPER = (33, 246, 161, 160, 159, 158, 157, 173, 133)
-_LEFT_LID_LOWER = (133, 155, 154, 153, 145, 144, 163, 7, 33)
-_RIGHT_LID_UPPER = (362, 398, 384, 385, 386, 387, 388, 466, 263)
-_RIGHT_LID_LOWER = (263, 249, 390, 373, 374, 380, 381, 382, 362)
-_LEFT_BROW, _RIGHT_BROW = (70, 63, 105, 66, 107), (336, 296, 334, 293, 300)
+_RUNS: tuple[tuple[tuple[int, ...], dict[int, float]], ...] = (
+    ((168, 6, 197, 195, 5, 4), {51: 0, 52: 1 / 3, 53: 2 / 3, 54: 1}),
+    ((33, 246, 161, 160, 159, 158, 157, 173, 133), {66: 0, 67: 0.25, 68: 0.5, 69: 0.75, 70: 1}),
+    ((133, 155, 154, 153, 145, 144, 163, 7, 33), {71: 0.25, 72: 0.5, 73: 0.75}),
+    ((362, 398, 384, 385, 386, 387, 388, 466, 263), {75: 0, 76: 0.25, 77: 0.5, 78: 0.75, 79: 1}),
+    ((263, 249, 390, 373, 374, 380, 381, 382, 362), {80: 0.25, 81: 0.5, 82: 0.75}),
+    ((61, 185, 40, 39, 37, 0), {84: 0, 85: 0.39, 86: 0.78, 87: 1}),
+    ((0, 267, 269, 270, 409, 291), {88: 0.22, 89: 0.61, 90: 1}),
+    ((291, 375, 321, 405, 314, 17), {91: 1 / 3, 92: 2 / 3, 93: 1}),
+    ((17, 84, 181, 91, 146, 61), {94: 1 / 3, 95: 2 / 3}),
+    ((78, 191, 80, 81, 82, 13), {96: 0, 97: 0.42, 98: 1}),
+    ((13, 312, 311, 310, 415, 308), {99: 0.58, 100: 1}),
+    ((308, 324, 318, 402, 317, 14), {101: 0.42, 102: 1}),
+    ((14, 87, 178, 88, 95, 78), {103: 0.58}),
+)
+# The upper and the lower line of each brow, outer end first, and its points: the share of the way along, and across from the upper line
+# (0) to the lower one (1). The brow's two tips lie between the lines, and the mesh's lower line above the lower edge.
+_BROWS = (
+    ((70, 63, 105, 66, 107), (46, 53, 52, 65, 55), (33, 34, 35, 36, 37, 38, 39, 40, 41)),
+    ((300, 293, 334, 296, 336), (276, 283, 282, 295, 285), (46, 45, 44, 43, 42, 50, 49, 48, 47)),
+)
+_BROW_PLACES = ((0, 0.4), (0.26, 0.1), (0.53, 0.1), (0.79, 0.25), (1, 0.5), (0.95, 1.2), (0.7, 1.4), (0.45, 1.45), (0.19, 1.3))
 # Points that are one vertex each.
 _VERTICES = {
-    **dict(zip(range(38, 42), (55, 65, 52, 53), strict=True)),
-    **dict(zip(range(47, 51), (283, 282, 295, 285), strict=True)),
-    55: 244, 56: 198, 57: 102, 65: 464, 64: 420, 63: 331,
-    **dict(zip(range(58, 63), (75, 97, 2, 326, 305), strict=True)),
-    **dict(zip(range(84, 96), (61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181), strict=True)),
-    **dict(zip(range(96, 104), (78, 82, 13, 312, 308, 317, 14, 87), strict=True)),
+    55: 244, 56: 209, 57: 64, 65: 464, 64: 429, 63: 294,
+    **dict(zip(range(58, 63), (240, 97, 2, 326, 460), strict=True)),
     74: 468, 104: 468, 83: 473, 105: 473,
 }
 # fmt: on
-_RUNS = (
-    (_BRIDGE, tuple(range(51, 55))),
-    (_LEFT_LID_UPPER, (66, 67, 68, 69, 70)),
-    (_LEFT_LID_LOWER, (70, 71, 72, 73, 66)),
-    (_RIGHT_LID_UPPER, (75, 76, 77, 78, 79)),
-    (_RIGHT_LID_LOWER, (79, 80, 81, 82, 75)),
-    (_LEFT_BROW, tuple(range(33, 38))),
-    (_RIGHT_BROW, tuple(range(42, 47))),
-)
 CONTOUR = slice(0, 33)
 # A face with less than this share of the largest one's extent stands in the background.
 BACKGROUND_SHARE = 0.4
@@ -54,8 +58,12 @@ def remap(mesh: np.ndarray) -> np.ndarray:
     """Returns the 106 points (106, C) of a mesh (478, C), in the mesh's own frame; a third coordinate is that of the spot on the mesh."""
     points = np.zeros((106, mesh.shape[1]))
     points[:17], points[16:33] = (evenly(seen_jaw(mesh, jaw), 17) for jaw in (LEFT_JAW, RIGHT_JAW))
-    for vertices, targets in _RUNS:
-        points[list(targets)] = evenly(mesh[list(vertices)], len(targets))
+    for vertices, shares in _RUNS:
+        points[list(shares)] = along(mesh[list(vertices)], list(shares.values()))
+    for upper, lower, targets in _BROWS:
+        shares, across = np.array(_BROW_PLACES).T
+        first, last = along(mesh[list(upper)], shares), along(mesh[list(lower)], shares)
+        points[list(targets)] = first + across[:, None] * (last - first)
     points[list(_VERTICES)] = mesh[list(_VERTICES.values())]
     return points
 

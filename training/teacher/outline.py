@@ -16,8 +16,11 @@ import numpy as np
 from zoo.errors import ZooError
 
 # Mesh vertices: the jaw from either temple to the chin, and the root of the nose, where the face's axis starts.
-LEFT_JAW = (127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152)
-RIGHT_JAW = (152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454, 356)
+LEFT_JAW = (162, 127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152)
+RIGHT_JAW = (152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454, 356, 389)
+# The contour starts this far along the first edge of the jaw, counted from the temple: 12 % of the outer eye distance above the 68
+# points' contour, near the height of the outer corner of the eye.
+_START_SHARE = 0.4
 _NOSE_ROOT, _CHIN = 168, 152
 # Down to this share of the axis, outwards means square to it; below, away from the point there.
 _SQUARE_SHARE = 0.9
@@ -33,11 +36,14 @@ def seen_jaw(mesh: np.ndarray, jaw: Sequence[int]) -> np.ndarray:
       mesh: (478, C) with C of 2 or 3, x and y in the picture's frame; a depth is that of the spot on the mesh.
       jaw: `LEFT_JAW` or `RIGHT_JAW`.
     """
-    line = evenly(mesh[list(jaw)], _SAMPLES)
+    vertices = mesh[list(jaw)]
+    end, inwards = (0, 1) if jaw[-1] == _CHIN else (-1, -2)
+    vertices[end] += _START_SHARE * (vertices[inwards] - vertices[end])
+    line = evenly(vertices, _SAMPLES)
     root, chin = mesh[_NOSE_ROOT, :2], mesh[_CHIN, :2]
     length = max(float(np.linalg.norm(chin - root)), 1e-9)
     down = (chin - root) / length
-    temple = mesh[jaw[0] if jaw[-1] == _CHIN else jaw[-1], :2] - mesh[[LEFT_JAW[0], RIGHT_JAW[-1]], :2].mean(0)
+    temple = mesh[jaw[end], :2] - mesh[[LEFT_JAW[0], RIGHT_JAW[-1]], :2].mean(0)
     square = np.array([-down[1], down[0]])
     square *= np.sign(square @ temple) or 1.0
 
@@ -78,8 +84,13 @@ def _cheek_edges() -> np.ndarray:
 
 def evenly(line: np.ndarray, count: int) -> np.ndarray:
     """Returns points (count, C) at even steps along a line (N, C) in the picture, its first two coordinates."""
+    return along(line, np.linspace(0, 1, count))
+
+
+def along(line: np.ndarray, shares: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Returns points (len(shares), C) at shares 0..1 of the length of a line (N, C) in the picture, its first two coordinates."""
     lengths = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(line[:, :2], axis=0), axis=1))])
-    at = np.linspace(0, lengths[-1], count)
+    at = np.asarray(shares) * lengths[-1]
     return np.column_stack([np.interp(at, lengths, axis) for axis in line.T])
 
 
