@@ -16,6 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# What a labels file or a model's metadata calls the places that the 106 points have here. Before, they had those of the 68 under the
+# names of the 106.
+DEFINITION = "JD-landmark stations"
 # At most so many points of one scheme have a say in a point of the other.
 _NEIGHBOURS = 4
 

@@ -27,19 +27,20 @@ from zoo.alignment import Alignment, four_points
 from zoo.errors import ZooError
 
 CACHE = Path("data/packs")
-_VERSION = 6
+_VERSION = 7
 # The cut-out spans this many crops, so that every jitter stays inside it, and keeps at least this many pixels per crop side.
 _SPAN, _DETAIL_PX = 1.5, 320
 _NAMED_FAULTS = 3
+NOTHING_HIDDEN = np.zeros(106, bool)
 # What is kept of each face beside its pixels and its group, one file each: type and shape of a row.
 _COLUMNS = {
     "offsets": ("<i8", ()), "shapes": ("<i8", (2,)), "points": ("<f4", (106, 2)), "weights": ("<f4", (106,)), "five": ("<f4", (4, 2)),
-    "meshes": ("<f4", (MESH_COUNT, 3)),
+    "hidden": ("|u1", (106,)), "meshes": ("<f4", (MESH_COUNT, 3)),
 }  # fmt: skip
 
 
-# One face on its way into a pack: picture, points, weights, naive points, mesh if there is one, and group, as `Pack` describes them.
-Face = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None, str]
+# One face on its way into a pack, as `Pack` describes it: picture, points, weights, naive points, hidden points, mesh if any, and group.
+Face = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None, str]
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Pack:
       weights: (N, 106) float32.
       five: (N, 4, 2) float32 naive points in the same frame.
       groups: (N,) who or what photograph.
+      hidden: (N, 106) uint8, 1 for points that the label says something stands before.
       meshes: (N, 478, 3) float32 in the same frame, memory-mapped, where the labels came with meshes.
     """
 
@@ -65,6 +67,7 @@ class Pack:
     weights: np.ndarray
     five: np.ndarray
     groups: np.ndarray
+    hidden: np.ndarray
     meshes: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -121,9 +124,9 @@ def _make(source: str, faces: Iterator[Face], folder: Path) -> None:
     try:
         with contextlib.ExitStack() as opened:
             raw = {name: opened.enter_context(open(building / f"{name}.raw", "wb")) for name in (*_COLUMNS, "pixels", "groups")}
-            for image, image_points, point_weights, naive, mesh, group in faces:
+            for image, image_points, point_weights, naive, hidden, mesh, group in faces:
                 row = {"offsets": size, "shapes": image.shape[:2], "points": image_points, "weights": point_weights}
-                row |= {"five": four_points(naive)} | ({} if mesh is None else {"meshes": mesh})
+                row |= {"five": four_points(naive), "hidden": hidden} | ({} if mesh is None else {"meshes": mesh})
                 for name, value in row.items():
                     raw[name].write(np.asarray(value, _COLUMNS[name][0]).tobytes())
                 raw["pixels"].write(image.tobytes())
@@ -181,12 +184,12 @@ def _read(source: str) -> Iterator[Face]:
         tqdm.write(f"left out: {left_out - _NAMED_FAULTS} more")
 
 
-def cut(sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+def cut(sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
     """Returns the part of a face's picture that any jittered crop can see, averaged over whole blocks if it is large.
 
     Returns:
-      The part (h, w, 3) uint8; in its frame the points (106, 2), their weights (106,), the four naive points (4, 2) and, where the
-      labels came with one, the mesh (478, 3).
+      The part (h, w, 3) uint8; in its frame the points (106, 2), their weights (106,), the four naive points (4, 2), which points are
+      hidden (106,) and, where the labels came with one, the mesh (478, 3).
 
     Raises:
       ZooError: the picture cannot be read, or `training.data.checks` finds its points unusable.
@@ -208,4 +211,5 @@ def cut(sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray,
         part = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA)
     if mesh is not None:
         mesh = (mesh.astype(np.float64) - [x0, y0, 0]) / block
-    return np.ascontiguousarray(part), (points - [x0, y0]) / block, sample.weights, (five - [x0, y0]) / block, mesh
+    hidden = NOTHING_HIDDEN if sample.hidden is None else sample.hidden
+    return np.ascontiguousarray(part), (points - [x0, y0]) / block, sample.weights, (five - [x0, y0]) / block, hidden, mesh

@@ -25,24 +25,46 @@ def photometric(crop: np.ndarray, rng: np.random.Generator, strength: float) -> 
     return crop
 
 
-def occlude(crop: np.ndarray, rng: np.random.Generator, chance: float) -> np.ndarray:
-    """Returns the crop with, now and then, a patch in front of the face: a plain or noisy ellipse or box, or a bar."""
+def occlude(crop: np.ndarray, rng: np.random.Generator, chance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the crop with, now and then, something in front of the face, and what of it is covered (S, S) bool.
+
+    A plain or noisy ellipse, box or bar; a piece of the same picture from elsewhere, coloured as skin and hair are; or all that lies beyond
+    a straight edge, as where a picture ends.
+    """
+    size = len(crop)
+    covered = np.zeros((size, size), np.uint8)
     if rng.random() > chance:
-        return crop
-    size, crop = len(crop), crop.copy()
+        return crop, covered.astype(bool)
+    crop, whole = crop.copy(), crop
     for _ in range(int(rng.integers(1, 3))):
-        centre = rng.uniform(0, size, 2).astype(int).tolist()
-        axes = (rng.uniform(0.05, 0.25, 2) * size).astype(int).tolist()
-        mask = np.zeros((size, size), np.uint8)
-        if rng.random() < 0.6:
-            cv2.ellipse(mask, centre, axes, float(rng.uniform(0, 180)), 0, 360, 255, -1)
+        mask = _occluder(size, rng)
+        if rng.random() < 0.3:
+            fill = np.roll(whole, rng.integers(size // 4, 3 * size // 4, 2).tolist(), (0, 1))
         else:
-            box = cv2.boxPoints((tuple(map(float, centre)), tuple(2.0 * a for a in axes), float(rng.uniform(0, 180))))
-            cv2.fillPoly(mask, [box.astype(np.int32)], 255)
-        fill = rng.integers(0, 256, 3).astype(np.float32) + rng.normal(0, rng.uniform(0, 30), (size, size, 1))
+            noise = rng.normal(0, rng.uniform(0, 30), (size, size, 1)) if rng.random() < 0.7 else 0
+            fill = rng.integers(0, 256, 3).astype(np.float32) * (rng.random() > 0.2) + noise
         inside = mask > 0
         crop[inside] = np.clip(np.broadcast_to(fill, crop.shape)[inside], 0, 255).astype(np.uint8)
-    return crop
+        covered |= mask
+    return crop, covered.astype(bool)
+
+
+def _occluder(size: int, rng: np.random.Generator) -> np.ndarray:
+    """Returns what an occluder covers, (S, S) uint8 of 0 and 255."""
+    mask, kind = np.zeros((size, size), np.uint8), rng.random()
+    if kind < 0.15:
+        angle, middle = rng.uniform(0, 2 * np.pi), (size - 1) / 2
+        rows, columns = np.mgrid[:size, :size] - middle
+        mask[np.cos(angle) * columns + np.sin(angle) * rows > rng.uniform(0.05, 0.4) * size] = 255
+        return mask
+    centre = rng.uniform(0, size, 2).astype(int).tolist()
+    axes = (rng.uniform(0.05, 0.25, 2) * size).astype(int).tolist()
+    if kind < 0.6:
+        cv2.ellipse(mask, centre, axes, float(rng.uniform(0, 180)), 0, 360, 255, -1)
+    else:
+        box = cv2.boxPoints((tuple(map(float, centre)), tuple(2.0 * a for a in axes), float(rng.uniform(0, 180))))
+        cv2.fillPoly(mask, [box.astype(np.int32)], 255)
+    return mask
 
 
 def _coarse(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -14,6 +14,7 @@ from training.data import packs as read
 from training.data.packs import Pack
 from training.learning.augmentation import occlude, photometric
 from training.learning.configuration import Configuration
+from training.learning.negatives import negative_crop
 from training.readers.groups import is_held_out
 from training.synthetic import packs as drawn
 from training.teacher.posing import TurnedFace, draw_turn
@@ -24,13 +25,15 @@ from zoo.variants import VariantSpec
 
 # Sideways nose, in eye distances, at which a new bin of yaw begins: about 15, 30 and 45 degrees; and how often a rare face may return.
 _YAW_BINS, _MOST_REPEATS = (0.1, 0.22, 0.36), 8
+# A Gaussian this wide is the same in all cells: nothing is to be found.
+_EVERYWHERE_CELLS = 1000.0
 _IS_CONTOUR = np.isin(np.arange(106), SCHEMES["106"].parts["contour"].indices)
 _BORDERS = (cv2.BORDER_CONSTANT, cv2.BORDER_CONSTANT, cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Crops (B, S, S, 3) uint8 and targets (B, 106, 3) float32: x, y in grid cells, and the point's weight."""
+    """Crops (B, S, S, 3) uint8 and targets (B, 106, 4) float32: x, y, the point's weight and the deviation of its target; in grid cells."""
 
     crops: np.ndarray
     targets: np.ndarray
@@ -61,7 +64,7 @@ def make_batch(configuration: Configuration, packs: Sequence[Pack], rows: Sequen
     rng = np.random.default_rng([configuration.seed, step])
     shares = np.array([share for _, share in configuration.sources])
     crops = np.empty((configuration.batch, spec.size, spec.size, 3), np.uint8)
-    targets = np.empty((configuration.batch, spec.points, 3), np.float32)
+    targets = np.empty((configuration.batch, spec.points, 4), np.float32)
     for place in range(configuration.batch):
         source = int(rng.choice(len(packs), p=shares / shares.sum()))
         row = int(rng.choice(rows[source]))
@@ -71,6 +74,10 @@ def make_batch(configuration: Configuration, packs: Sequence[Pack], rows: Sequen
 
 def _draw(c: Configuration, spec: VariantSpec, pack: Pack, row: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     image, points, weights, four = pack.image(row), pack.points[row], pack.weights[row], pack.five[row]
+    hidden = pack.hidden[row].astype(bool)
+    if rng.random() < c.negative_chance:
+        crop = negative_crop(image, Alignment.from_five(four, spec.size), rng)
+        return photometric(crop, rng, c.photometric), np.tile([spec.grid / 2, spec.grid / 2, 1, _EVERYWHERE_CELLS], (spec.points, 1))
     turned = None
     if pack.meshes is not None and rng.random() < c.turn_chance:
         turned = TurnedFace(image, pack.meshes[row], points, *draw_turn(pack.meshes[row], rng))
@@ -86,21 +93,23 @@ def _draw(c: Configuration, spec: VariantSpec, pack: Pack, row: int, rng: np.ran
     if turned is None:
         crop = alignment.crop(image, border, colour)
     else:
-        crop, shown = turned.crop(alignment, border, colour)
-        weights = weights * shown
-    crop = photometric(occlude(crop, rng, c.occlusion_chance), rng, c.photometric)
+        crop, hidden = turned.crop(alignment, border, colour)
+    crop, covered = occlude(crop, rng, c.occlusion_chance)
+    crop = photometric(crop, rng, c.photometric)
     crop_points = alignment.to_crop(points)
     if mirror:
         order = SCHEMES["106"].mirror
-        crop_points, weights = crop_points[order], weights[order]
+        crop_points, weights, hidden = crop_points[order], weights[order], hidden[order]
     seen = ((crop_points > 0) & (crop_points < spec.size)).all(1)
+    columns, rows = np.where(seen[:, None], crop_points, 0).astype(int).T
+    sigma_cells = np.where(hidden | covered[rows, columns], c.hidden_sigma_cells, c.sigma_cells)
     crop_points[~seen] = 0  # what is not a number would make a loss of none, even with a weight of 0
     cells = crop_points / spec.stride
     if c.rounded_targets:
         cells = np.floor(cells) + 0.5
     if c.contour_weight != 1:
         weights = np.where(_IS_CONTOUR, c.contour_weight * weights, weights)
-    return crop, np.column_stack([cells, weights * seen])
+    return crop, np.column_stack([cells, weights * seen, sigma_cells])
 
 
 def balanced_rows(pack: Pack, rows: np.ndarray, strength: float) -> np.ndarray:

@@ -27,10 +27,12 @@ class Configuration:
       average: momentum of the averaged weights that are kept, less in a short run (see `average_momentum`).
       clip_norm: largest global norm of a gradient.
       sigma_cells, distance_weight: of the loss (see `training.learning.losses`).
+      hidden_sigma_cells: deviation of the target of an occluded point, so that the map's spread tells whether it is seen.
       rotation_deg, scale, shift: standard deviations of the jitter after alignment; shift in shares of the eye distance.
       wide_chance, wide_rotation_deg: how often, and how far, a crop is turned much more.
       mirror_chance, photometric, occlusion_chance: 0..1.
       turn_chance: 0..1, how often a face whose labels came with a mesh is turned in depth (see `training.teacher.posing`).
+      negative_chance: 0..1, how often a crop shows no aligned face and wants maps that are spread everywhere.
       balance_yaw: 0..1, from drawing faces as often as the source has them to drawing all yaws equally often.
       held_out: share of the groups (people) kept from training, for evaluation.
       init: "imagenet", a local .npz, published weights `variant.tag`, a run, the latter two maybe with ":backbone", or "" for none.
@@ -53,6 +55,7 @@ class Configuration:
     average: float = 0.998
     clip_norm: float = 5.0
     sigma_cells: float = 0.7
+    hidden_sigma_cells: float = 1.6
     distance_weight: float = 1.0
     rotation_deg: float = 6.0
     scale: float = 0.08
@@ -61,8 +64,9 @@ class Configuration:
     wide_rotation_deg: float = 30.0
     mirror_chance: float = 0.5
     photometric: float = 0.8
-    occlusion_chance: float = 0.15
+    occlusion_chance: float = 0.3
     turn_chance: float = 0.0
+    negative_chance: float = 0.05
     balance_yaw: float = 0.0
     held_out: float = HELD_OUT
     init: str = ""

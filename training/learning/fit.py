@@ -43,9 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, meaning in (
         ("steps", "optimiser steps"), ("batch", "crops a step"), ("learning-rate", "peak rate"), ("seed", "of weights and batches"),
         ("held-out", "share of people kept from training"), ("average", "momentum of the averaged weights"),
-        ("sigma-cells", "of the target Gaussian"), ("distance-weight", "of the soft-argmax distance in the loss"),
+        ("sigma-cells", "of the target Gaussian"),
+        ("hidden-sigma-cells", "of the target Gaussian of an occluded point"),
+        ("distance-weight", "of the soft-argmax distance in the loss"),
         ("photometric", "0..1, share of recoloured crops"), ("occlusion-chance", "0..1"),
         ("turn-chance", "0..1, of turning a face in depth where its labels came with a mesh"),
+        ("negative-chance", "0..1, of a crop without an aligned face"),
         ("balance-yaw", "0..1, from drawing faces as they come to all yaws equally often"),
         ("rotation-deg", "standard deviation of the jitter"),
         ("scale", "standard deviation of the jitter"), ("shift", "standard deviation of the jitter, in eye distances"),

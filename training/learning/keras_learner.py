@@ -85,8 +85,8 @@ class KerasLearner:
 
 def _loss(configuration: Configuration) -> Callable[[Any, Any], Any]:
     if configuration.loss == "mse":
-        return mean_squared_loss(configuration.sigma_cells)
-    return heatmap_loss(configuration.sigma_cells, configuration.distance_weight)
+        return mean_squared_loss()
+    return heatmap_loss(configuration.distance_weight)
 
 
 def _jit(keras: ModuleType) -> bool:

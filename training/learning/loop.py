@@ -147,7 +147,8 @@ def _stop_between_steps() -> Iterator[list[int]]:
 
 def _check_batch(configuration: Configuration, packs: Sequence[Pack]) -> Batch:
     """Returns fixed, aligned and jittered but otherwise untouched crops of held-out people (of all, where none are held out)."""
-    plain = replace(configuration, batch=_CHECK_CROPS, photometric=0.0, occlusion_chance=0.0, mirror_chance=0.0, wide_chance=0.0)
+    off = dict.fromkeys(("photometric", "occlusion_chance", "mirror_chance", "wide_chance", "negative_chance"), 0.0)
+    plain = replace(configuration, batch=_CHECK_CROPS, **off)
     rows = [held_out_rows(pack, configuration.held_out) for pack in packs]
     rows = [some if len(some) else np.arange(len(pack)) for some, pack in zip(rows, packs, strict=True)]
     return make_batch(replace(plain, seed=configuration.seed + 1), packs, rows, 0)

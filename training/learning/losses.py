@@ -13,17 +13,18 @@ from keras import ops
 from zoo.heatmaps import LOGIT_SCALE, MAP_MAX, WINDOW_RADIUS
 
 
-def heatmap_loss(sigma_cells: float, distance_weight: float) -> Callable[[Any, Any], Any]:
+def heatmap_loss(distance_weight: float) -> Callable[[Any, Any], Any]:
     """Returns `loss(targets, maps)`: a scalar to minimise.
 
-    Targets are (B, K, 3): x and y in grid cells (edge-based) and the point's weight; maps are (B, grid, grid, K) in 0..6.
-    The target distribution is an unrounded Gaussian; being separable in x and y it is never drawn on the whole grid. The distance
-    is that of the expectation over the decoder's window (`zoo.heatmaps.decode`), here laid round the true point.
+    Targets are (B, K, 4): x and y in grid cells (edge-based), the point's weight and the deviation of its target in cells, larger where
+    the point is occluded; maps are (B, grid, grid, K) in 0..6. The target distribution is an unrounded Gaussian; being separable in x and
+    y it is never drawn on the whole grid. The distance is that of the expectation over the decoder's window (`zoo.heatmaps.decode`), here
+    laid round the true point.
     """
 
     def loss(targets: Any, maps: Any) -> Any:
         height, width = maps.shape[1:3]
-        x, y, weights = targets[..., 0], targets[..., 1], targets[..., 2]
+        x, y, weights, sigma_cells = (targets[..., i] for i in range(4))
         logits = LOGIT_SCALE * maps
         mass = ops.exp(logits)  # at most exp(12) a cell: no overflow, so no maximum need be taken off first
         log_total = ops.log(ops.sum(ops.sum(mass, axis=1), axis=1))
@@ -41,7 +42,7 @@ def heatmap_loss(sigma_cells: float, distance_weight: float) -> Callable[[Any, A
     return loss
 
 
-def mean_squared_loss(sigma_cells: float) -> Callable[[Any, Any], Any]:
+def mean_squared_loss() -> Callable[[Any, Any], Any]:
     """Returns `loss(targets, maps)`: the mean squared difference to an unrounded Gaussian as high as the maps reach.
 
     Arguments as those of `heatmap_loss`. Here for comparison, see `docs/studies/tricks`.
@@ -49,9 +50,9 @@ def mean_squared_loss(sigma_cells: float) -> Callable[[Any, Any], Any]:
 
     def loss(targets: Any, maps: Any) -> Any:
         height, width = maps.shape[1:3]
-        x, y, weights = targets[..., 0], targets[..., 1], targets[..., 2]
+        x, y, weights, sigma_cells = (targets[..., i] for i in range(4))
         off_x, off_y = (ops.square(_centres(side) - at[:, None]) for side, at in ((width, x), (height, y)))
-        wanted = MAP_MAX * ops.exp(-(off_y[:, :, None] + off_x[:, None]) / (2 * sigma_cells**2))
+        wanted = MAP_MAX * ops.exp(-(off_y[:, :, None] + off_x[:, None]) / (2 * ops.square(sigma_cells)[:, None, None]))
         squares = ops.sum(ops.sum(ops.square(maps - wanted), axis=1), axis=1)
         return ops.sum(weights * squares) / (ops.sum(weights) + 1e-6)
 
@@ -62,9 +63,9 @@ def _centres(grid: int) -> Any:
     return ops.reshape(ops.arange(grid, dtype="float32") + 0.5, (1, grid, 1))
 
 
-def _gaussian(at: Any, grid: int, sigma_cells: float) -> Any:
-    """Returns (B, grid, K): a Gaussian round `at` (B, K) over the cells of one axis, with a sum of 1."""
-    values = ops.exp(-ops.square(_centres(grid) - at[:, None]) / (2 * sigma_cells**2))
+def _gaussian(at: Any, grid: int, sigma_cells: Any) -> Any:
+    """Returns (B, grid, K): Gaussians of deviations (B, K) round `at` (B, K) over the cells of one axis, each with a sum of 1."""
+    values = ops.exp(-ops.square(_centres(grid) - at[:, None]) / (2 * ops.square(sigma_cells)[:, None]))
     return values / (ops.sum(values, axis=1, keepdims=True) + 1e-9)
 
 

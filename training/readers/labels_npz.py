@@ -14,32 +14,37 @@ from training.readers.problems import NOT_NUMBERS, LabelFault, Problem
 from training.readers.sample import Sample
 from zoo.errors import ZooError
 from zoo.schemes import SCHEMES
+from zoo.stations import DEFINITION
 
 _MESH_SHAPE = (478, 3)
 
 
 def read_labels(path: Path) -> Iterator[Sample | Problem]:
-    """Yields the faces of a labels file: `root`, `names` (N,), `points` (N, 106, 2) edge-based, `weights` (N, 106), maybe `mesh`.
+    """Yields the faces of a labels file: `root`, `names` (N,), `points` (N, 106, 2) edge-based, `weights`, maybe `hidden` (N, 106), `mesh`.
 
     Raises:
       ZooError: the archive is broken or its arrays have other shapes.
     """
-    extra = checked_headers(path, ("root", "names", "points", "weights"), ("mesh",))
+    extra = checked_headers(path, ("root", "names", "points", "weights"), ("mesh", "hidden"))
     found = headers(path)
     shape, weights_shape = found["points"][0], found["weights"][0]
     if shape[1:] != (106, 2) or weights_shape != shape[:2]:
         raise ZooError(f"{path} has points of shape {shape} and weights of shape {weights_shape}; (N, 106, 2) and (N, 106) are expected")
-    if "mesh" in extra and found["mesh"][0][1:] != _MESH_SHAPE:
-        extra = ()
+    shapes = {"mesh": _MESH_SHAPE, "hidden": (106,)}
+    extra = tuple(key for key in extra if found[key][0][1:] == shapes[key])
     root, scheme = Path(scalar(path, "root")), SCHEMES["106"]
-    for name, points, weights, *mesh in rows(path, ("names", "points", "weights", *extra)):
+    if "mesh" in extra and (scalar(path, "definition") if "definition" in found else "") != DEFINITION:
+        again = f"python -m training label {root} --out {path}"
+        raise ZooError(f"{path} marks other places than today's 106 points: it was written before they were corrected; again: {again}")
+    for name, points, weights, *more in rows(path, ("names", "points", "weights", *extra)):
         name, points, weights = str(name), points.astype(np.float64), weights.astype(np.float32)
+        given = dict(zip(extra, more, strict=True))
         five = scheme.five_points(points)
         try:
             if not (np.isfinite(points[weights > 0]).all() and np.isfinite(five).all() and np.isfinite(weights).all()):
                 raise LabelFault(NOT_NUMBERS)
-            yield Sample(
-                root / name, points, weights, five, group_of(name), "106", points, mesh=mesh[0].astype(np.float32) if mesh else None
-            )
+            mesh = given["mesh"].astype(np.float32) if "mesh" in given else None
+            hidden = given["hidden"].astype(bool) if "hidden" in given else None
+            yield Sample(root / name, points, weights, five, group_of(name), "106", points, mesh=mesh, hidden=hidden)
         except LabelFault as fault:
             yield fault.of(name)

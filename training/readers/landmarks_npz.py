@@ -16,21 +16,24 @@ from training.readers.problems import UNLABELLED, LabelFault, Problem
 from training.readers.sample import Sample
 from training.readers.text import finite
 from zoo.errors import ZooError
+from zoo.schemes import SCHEMES
 
 FILE = "landmarks.npz"
+_STEEP_DEG = 30.0
 
 
 def read_landmarks_npz(root: Path) -> Iterator[Sample | Problem]:
     """Yields the faces of a folder with `images/` and `landmarks.npz`.
 
     The archive holds `names` (N,) and `points` (N, count, 2) in pixels whose centres are integers from 0; `groups` (N,) and `splits` (N,)
-    if the names do not say who is who (see `group_of`) and what is for testing.
+    if the names do not say who is who (see `group_of`) and what is for testing; `yaw` (N,) in degrees, positive where the face looks to the
+    picture's left, where steep faces were labelled by a head model: the far half of their contour is behind the face and is not taken.
 
     Raises:
       ZooError: the archive is broken or its arrays have other shapes.
     """
     path = root / FILE
-    extra = checked_headers(path, ("names", "points"), ("groups", "splits"))
+    extra = checked_headers(path, ("names", "points"), ("groups", "splits", "yaw"))
     count = headers(path)["points"][0][1]
     if count not in COUNTS:
         shape = headers(path)["points"][0]
@@ -39,11 +42,22 @@ def read_landmarks_npz(root: Path) -> Iterator[Sample | Problem]:
         name, given = str(name), dict(zip(extra, map(str, more), strict=True))
         try:
             image_points = finite(points.astype(np.float64)) + ZERO_BASED
+            image_points[_far_contour(count, float(given.get("yaw") or 0))] = np.nan
             group = given.get("groups") or group_of(name)
             yield sample_of(root / "images" / name, image_points, group, split=given.get("splits", ""))
         except LabelFault as fault:
             yield fault.of(name)
     yield from _unlabelled(root / "images", path)
+
+
+def _far_contour(count: int, yaw_deg: float) -> list[int]:
+    """Returns which points are the contour's half behind a face turned by more than `_STEEP_DEG`."""
+    scheme = SCHEMES.get(str(count))
+    if scheme is None or not abs(yaw_deg) > _STEEP_DEG:
+        return []
+    contour = list(scheme.parts["contour"].indices)
+    half = len(contour) // 2
+    return contour[:half] if yaw_deg > 0 else contour[-half:]
 
 
 def _unlabelled(folder: Path, path: Path) -> Iterator[Problem]:

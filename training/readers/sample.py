@@ -28,6 +28,7 @@ class Sample:
       attributes: what else the set says of the face, by name; a true value puts it into the subset of that name.
       box: (4,) x1, y1, x2, y2 in edge-based image pixels, where the set gives one.
       mesh: (MESH_COUNT, 3) float32, the teacher's mesh in edge-based image pixels, where a labels file holds it.
+      hidden: (106,) bool, the points that something stands before, where the label says so.
     """
 
     path: Path
@@ -41,3 +42,4 @@ class Sample:
     attributes: Mapping[str, float | str] = field(default_factory=dict)
     box: np.ndarray | None = None
     mesh: np.ndarray | None = None
+    hidden: np.ndarray | None = None

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from training.data.packs import CACHE, Face, Pack, open_pack
+from training.data.packs import CACHE, NOTHING_HIDDEN, Face, Pack, open_pack
 from training.synthetic.faces import draw_face
 from zoo.schemes import SCHEMES
 
@@ -26,4 +26,5 @@ def prepare(cache: Path = CACHE) -> Pack:
 def _draw() -> Iterator[Face]:
     for seed in tqdm(range(_FACES), desc="draw synthetic faces", unit="face"):
         face = draw_face(seed)
-        yield face.image, face.points, np.ones(106, np.float32), SCHEMES["106"].five_points(face.points), None, f"{SOURCE}_{seed}"
+        five, weights = SCHEMES["106"].five_points(face.points), np.ones(106, np.float32)
+        yield face.image, face.points, weights, five, NOTHING_HIDDEN, None, f"{SOURCE}_{seed}"

@@ -17,6 +17,7 @@ from training.teacher.mesh import mesh_to_106
 from zoo.alignment import Alignment
 from zoo.errors import ZooError
 from zoo.schemes import SCHEMES, to_scheme
+from zoo.stations import map_68_to_106
 
 RIDGE = 300.0
 # Faces whose teacher and people disagree by more than this share of the eye distance are other faces, or broken labels.
@@ -32,17 +33,12 @@ class Adapter:
     weights: np.ndarray
     offset: np.ndarray
 
-    def adapt(self, mesh: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """Returns the teacher's 106 points (106, 2), moved as people would have put them.
-
-        Args:
-          mesh: (478, 2 or 3) image pixels.
-          points: (106, 2) the teacher's points, image pixels.
-        """
+    def adapt(self, mesh: np.ndarray) -> np.ndarray:
+        """Returns the 106 points (106, 2) of a mesh (478, 2 or 3), moved as people would have put them; all in image pixels."""
         alignment = _alignment(mesh)
         features = (_features(mesh, alignment) - self.mean) / self.deviation
         residual = (features @ self.weights + self.offset).reshape(68, 2)
-        return alignment.to_image(alignment.to_crop(points) + _CARRY @ residual)
+        return alignment.to_image(alignment.to_crop(mesh_to_106(mesh)) + _CARRY @ residual)
 
 
 def fit(meshes: np.ndarray, human_points: np.ndarray, ridge: float = RIDGE) -> tuple[Adapter, int]:
@@ -88,7 +84,7 @@ def gain(meshes: np.ndarray, human_points: np.ndarray, groups: Sequence[str], sh
         return []
     adapter, _ = fit(meshes[~kept], human_points[~kept])
     plain = np.array([mesh_to_106(mesh) for mesh in meshes[kept]])
-    bent = np.array([adapter.adapt(mesh, points) for mesh, points in zip(meshes[kept], plain, strict=True)])
+    bent = np.array([adapter.adapt(mesh) for mesh in meshes[kept]])
     before, after = (
         np.array([_errors(to_scheme(p, "68"), truth) for p, truth in zip(points, human_points[kept], strict=True)])
         for points in (plain, bent)
@@ -123,19 +119,11 @@ def _features(mesh: np.ndarray, alignment: Alignment) -> np.ndarray:
 def _carry() -> np.ndarray:
     """Returns (106, 68): how the residuals of the 68 points move the 106.
 
-    Points both schemes share move alike; contour points between two of them by their mean; eyelids by the mean of what
-    surrounds them, so that they keep their places along the lid; lower brows, nose sides and pupils stay.
+    Points along the curves that both schemes share move as the curve does there; a brow's lower edge moves as the whole brow; the sides
+    of the nose and the pupils stay.
     """
-    carry = np.zeros((106, 68))
-    shared = {2 * i: (i,) for i in range(17)} | {2 * i + 1: (i, i + 1) for i in range(16)}
-    shared |= {33 + i: (17 + i,) for i in range(5)} | {42 + i: (22 + i,) for i in range(5)}
-    shared |= {51 + i: (27 + i,) for i in range(4)} | {58 + i: (31 + i,) for i in range(5)} | {84 + i: (48 + i,) for i in range(20)}
-    for outer, first in ((66, 36), (75, 42)):
-        upper, lower = (first + 1, first + 2), (first + 4, first + 5)
-        shared |= {outer: (first,), outer + 4: (first + 3,), outer + 2: upper, outer + 6: lower}
-        shared |= {outer + 1: (first, *upper), outer + 3: (*upper, first + 3), outer + 5: (first + 3, *lower), outer + 7: (*lower, first)}
-    for target, sources in shared.items():
-        carry[target, list(sources)] = 1 / len(sources)
+    carry = map_68_to_106().matrix(68)
+    carry[38:42, 17:22] = carry[47:51, 22:27] = 1 / 5
     return carry
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -35,8 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="leave out a face that is turned further aside than this (default %(default)s)")  # fmt: skip
     parser.add_argument("--several", choices=SEVERAL, default=SEVERAL[0],
                         help="what to do with a picture of several faces: skip it, take the largest, or mark all")  # fmt: skip
-    parser.add_argument("--adapter", metavar="LABELS", help="bend the points to people's definitions, by an adapter fitted on this labels "
-                        "file of a folder with 68 human points in landmarks.npz; the result is of those labels' licence")  # fmt: skip
+    parser.add_argument("--adapter", action="append", metavar="LABELS",
+                        help="adapt the points to human definitions, by a regression fitted on this labels file of a folder with 68 human "
+                             "points in landmarks.npz (may be repeated); the result is of those labels' licence")  # fmt: skip
     parser.add_argument("--blend", metavar="NAME", help="average the points of a labels file with those of published weights, e.g. "
                         "mixed-100-192.research, found in the picture and in its mirror image; the result is of their tag")  # fmt: skip
     parser.add_argument("--teacher", default=MESH, metavar=f"{MESH}|FILE.task", help=f"what marks the faces: {MESH!r}, MediaPipe's refined "
@@ -59,7 +61,7 @@ def main(args: argparse.Namespace) -> int:
         _show(blend(root, args.blend, out, args.workers), [], args.json)
         return 0
     if args.adapter and root.suffix == ".npz":
-        _show(*_adapted(root, Path(args.adapter), out), args.json)
+        _show(*_adapted(root, args.adapter, out), args.json)
         return 0
     if not root.is_dir():
         raise ZooError(f"{args.path!r} is not a folder")
@@ -78,7 +80,7 @@ def main(args: argparse.Namespace) -> int:
     shutil.rmtree(parts)
     gain = []
     if args.adapter:
-        bent, gain = _adapted(out, Path(args.adapter), out)
+        bent, gain = _adapted(out, args.adapter, out)
         summary |= bent
     _show(summary, gain, args.json)
     if not summary["kept"]:
@@ -97,14 +99,23 @@ def _show(summary: dict, gain: list[dict], as_json: bool) -> None:
         terminal.show(gain)
 
 
-def _adapted(labels: Path, fitted_on: Path, out: Path) -> tuple[dict, list[dict]]:
-    """Bends the points of a labels file by an adapter fitted on another one; returns what was done, and the gain by part."""
-    fitting = read_npz(fitted_on)
-    pictures, meshes, root = fitting["names"].tolist(), fitting["mesh"], Path(str(fitting["root"]))
-    human = {sample.path.name: sample.native_points for sample in read_source(str(root)) if sample.scheme == "68"}
-    both = [row for row, name in enumerate(pictures) if Path(name).name in human]
-    people = np.array([human[Path(pictures[row]).name] for row in both])
-    adapter, used = adapters.fit(meshes[both], people)
-    count = bend(labels, adapter, root.name, out)
-    done = {"labels": labels.name, "bent": count, "adapter fitted on": root.name, "faces": used}
-    return done, adapters.gain(meshes[both], people, [group_of(pictures[row]) for row in both])
+def _adapted(labels: Path, fitted_on: Sequence[str], out: Path) -> tuple[dict, list[dict]]:
+    """Adapts the points of a labels file by a regression fitted on others; returns what was done, and the gain by part."""
+    meshes, people, groups, roots = [], [], [], []
+    for path in fitted_on:
+        fitting = read_npz(path)
+        root = Path(str(fitting["root"]))
+        human = {sample.path.name: sample.native_points for sample in read_source(str(root)) if sample.scheme == "68"}
+        names = fitting["names"].tolist()
+        both = [row for row, name in enumerate(names) if Path(name).name in human]
+        if not both:
+            raise ZooError(f"--adapter {path}: no picture of {root.name} has 68 human points in its landmarks.npz")
+        meshes.append(fitting["mesh"][both])
+        people += [human[Path(names[row]).name] for row in both]
+        groups += [group_of(names[row]) for row in both]
+        roots.append(root.name)
+    meshes, people = np.concatenate(meshes), np.array(people)
+    adapter, used = adapters.fit(meshes, people)
+    count = bend(labels, adapter, ", ".join(roots), out)
+    done = {"labels": labels.name, "adapted": count, "adapter fitted on": ", ".join(roots), "faces": used}
+    return done, adapters.gain(meshes, people, groups)

@@ -10,14 +10,17 @@ import numpy as np
 from tqdm import tqdm
 
 from training.data.npz_columns import Column, write_columns
-from training.data.sources import from_webmorph_189
+from training.readers.landmarks_npz import FILE as LANDMARKS
+from training.readers.landmarks_npz import read_landmarks_npz
 from training.readers.npz_rows import headers, rows, scalar
-from training.readers.sample import MESH_COUNT
+from training.readers.sample import MESH_COUNT, Sample
 from training.teacher.adapter import Adapter
+from training.teacher.occlusion import self_occluded
 from zoo.errors import ZooError
+from zoo.stations import DEFINITION
 
 # What a labels file says of itself: the pictures' folder, which teacher marked them, and what its points were changed by since.
-MARKS = ("root", "teacher", "teacher_sha256", "adapted_to", "blended_with")
+MARKS = ("root", "definition", "teacher", "teacher_sha256", "adapted_to", "blended_with")
 LEFT_OUT = ("no face", "several faces", "extreme pose", "disagree", "unreadable")
 
 
@@ -25,7 +28,7 @@ def merge(root: Path, parts: list[Path], out: Path, max_disagreement: float, max
     """Writes one labels file of the parts that `training.teacher.labelling` left, of which one at a time is in memory.
 
     Args:
-      root: the pictures' folder; people's points in its `landmarks.npz`, if it has 189-point templates, go over the teacher's.
+      root: the pictures' folder; people's points in its `landmarks.npz`, if there are such, go over the teacher's.
       parts: in the order of the pictures.
       out: the file to write.
       max_disagreement: of a face that is kept, a share of the outer eye corners' distance.
@@ -70,14 +73,20 @@ def merge(root: Path, parts: list[Path], out: Path, max_disagreement: float, max
         "points": Column(np.float32, (106, 2), lambda: (marked(*one)[0] for one in chunks())),
         "weights": Column(np.float32, (106,), lambda: (marked(*one)[1] for one in chunks())),
         "mesh": Column(np.float32, (MESH_COUNT, 3), stored("mesh")),
-        "mirror_mesh": Column(np.float32, (MESH_COUNT, 3), stored("mirror_mesh")),
+        "hidden": Column(np.bool_, (106,), lambda: (_hidden(chunk["mesh"][kept]) for chunk, kept in chunks())),
         "size": Column(np.int64, (2,), stored("size")),
         "disagreement": Column(np.float32, (), stored("disagreement")),
     }
     kept = states["face"]
-    write_columns(out, {"root": np.array(str(root.resolve())), **{key: np.array(mark) for key, mark in marks.items()}}, kept, columns)
+    scalars = {"root": str(root.resolve()), "definition": DEFINITION, **marks}
+    write_columns(out, {key: np.array(value) for key, value in scalars.items()}, kept, columns)
     outside_percent = round(100 * outside / (106 * kept), 2) if kept else None
     return {"kept": kept, **{state: states[state] for state in LEFT_OUT}, "with human points": people, "points outside %": outside_percent}
+
+
+def _hidden(meshes: np.ndarray) -> np.ndarray:
+    """Returns which points (N, 106) bool the faces of meshes (N, 478, 3) themselves hide."""
+    return np.array([self_occluded(mesh) for mesh in meshes]).reshape(-1, 106)
 
 
 def _turned_aside_deg(meshes: np.ndarray) -> np.ndarray:
@@ -93,9 +102,14 @@ def bend(labels: Path, adapter: Adapter, fitted_on: str, out: Path) -> int:
     if missing:
         raise ZooError(f"{labels} has no array {missing[0]!r}; an adapter bends labels files that `python -m training label` wrote")
 
+    human = _human_points(Path(scalar(labels, "root")))
+
     def bent() -> Iterator[np.ndarray]:
-        for mesh, points in tqdm(rows(labels, ("mesh", "points")), total=count, desc=f"bend {labels.stem}", unit="face", leave=False):
-            yield adapter.adapt(mesh, points)[None]
+        faces = rows(labels, ("names", "mesh"))
+        for name, mesh in tqdm(faces, total=count, desc=f"adapt {labels.stem}", unit="face", leave=False):
+            points = adapter.adapt(mesh)[None]
+            _put_human_points(human, np.array([name]), points, np.ones(points.shape[:2]))
+            yield points
 
     count = found["points"][0][0]
     columns = copied_columns(labels) | {"points": Column(np.float32, (106, 2), bent)}
@@ -125,24 +139,20 @@ def people_on_top(root: Path, names: Sequence[str], points: np.ndarray) -> int:
     return _put_human_points(_human_points(root), np.array(names), points, np.ones(points.shape[:2], np.float32))
 
 
-def _human_points(root: Path) -> dict[str, np.ndarray]:
-    """Returns people's templates (189, 2) by picture's name, where `landmarks.npz` beside the pictures has such."""
-    manual = root / "landmarks.npz"
-    if not manual.is_file():
+def _human_points(root: Path) -> dict[str, Sample]:
+    """Returns the faces that people marked by picture's name, where `landmarks.npz` beside the pictures has such."""
+    if not (root / LANDMARKS).is_file():
         return {}
-    with np.load(manual, allow_pickle=False) as archive:
-        if archive["points"].shape[1:] != (189, 2):
-            return {}
-        return dict(zip(archive["names"].tolist(), archive["points"], strict=True))
+    return {face.path.name: face for face in read_landmarks_npz(root) if isinstance(face, Sample)}
 
 
-def _put_human_points(human: dict[str, np.ndarray], names: np.ndarray, points: np.ndarray, weights: np.ndarray) -> int:
+def _put_human_points(human: Mapping[str, Sample], names: np.ndarray, points: np.ndarray, weights: np.ndarray) -> int:
     """Puts people's points (N, 106, 2) over the teacher's, with weights of 1, in place; returns on how many faces."""
     count = 0
     for row, name in enumerate(names):
-        template = human.get(Path(str(name)).name)
-        if template is not None:
-            full, known = from_webmorph_189(template.astype(np.float64) + 0.5)
-            points[row, known], weights[row, known] = full[known], 1
+        face = human.get(Path(str(name)).name)
+        if face is not None:
+            known = face.weights > 0
+            points[row, known], weights[row, known] = face.image_points[known], 1
             count += 1
     return count

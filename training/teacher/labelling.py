@@ -24,8 +24,8 @@ from zoo.images import read_image
 # Pictures a worker labels between two writes: what a kill can cost.
 _CHUNK = 64
 SEVERAL = ("skip", "largest", "all")
-_COLUMNS = ("names", "points", "mesh", "mirror_mesh", "disagreement", "size", "state")
-_NUMBERS = ("points", "mesh", "mirror_mesh", "disagreement")
+_COLUMNS = ("names", "points", "mesh", "disagreement", "size", "state")
+_NUMBERS = ("points", "mesh", "disagreement")
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,7 @@ def _label_picture(root: Path, name: str, several: str, by: str) -> list[tuple]:
     """Returns a row of `_COLUMNS` for each face that is marked, its state "face"; or one that says why none is."""
 
     def none(state: str, size: tuple[int, int] = (0, 0)) -> list[tuple]:
-        no_mesh = np.zeros((MESH_COUNT, 3))
-        return [(name, np.zeros((106, 2)), no_mesh, no_mesh, np.nan, size, state)]
+        return [(name, np.zeros((106, 2)), np.zeros((MESH_COUNT, 3)), np.nan, size, state)]
 
     try:
         image = read_image(root / name)
@@ -113,4 +112,4 @@ def _label_picture(root: Path, name: str, several: str, by: str) -> list[tuple]:
     if several == "skip" and len(found) > 1:
         return none("several faces", size)
     wanted = found if several == "all" else found[:1]
-    return [(name, label.points, label.mesh, label.mirror_mesh, label.disagreement, size, "face") for label in wanted]
+    return [(name, label.points, label.mesh, label.disagreement, size, "face") for label in wanted]

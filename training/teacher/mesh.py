@@ -70,24 +70,22 @@ def remap(mesh: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Label:
-    """The teacher's word on one face.
+    """A teacher's answer for one face.
 
     Attributes:
-      points: (106, 2) float64 image points, the mean of those of the picture and of its mirror image.
-      mesh: (478, 3) of the picture, in image pixels, depth in the same unit.
-      mirror_mesh: (478, 3) of the mirror image, mapped back onto the picture and its vertices; `mesh` again where the mirror shows no face.
+      mesh: (478, 3) image pixels, depth in the same unit: the mean of those of the picture and of its mirror image, mapped back.
+      points: (106, 2) float64 image points of that mesh.
       disagreement: the mean distance between the picture's points and its mirror image's, over the outer eye corners' distance: what the
-        teacher does not know it says differently in the mirror. Infinite where the mirror shows it no face in this place.
+        teacher does not know it answers differently in the mirror. Infinite where the mirror shows it no face in this place.
     """
 
-    points: np.ndarray
     mesh: np.ndarray
-    mirror_mesh: np.ndarray
+    points: np.ndarray
     disagreement: float
 
 
 def label(image: np.ndarray, teacher: str = MESH) -> list[Label]:
-    """Returns a teacher's word on the faces of a picture, the largest first; faces far smaller than that one are background.
+    """Returns a teacher's answer for the faces of a picture, the largest first; faces far smaller than that one are background.
 
     Args:
       image: (H, W, 3) uint8 RGB.
@@ -107,11 +105,12 @@ def label(image: np.ndarray, teacher: str = MESH) -> list[Label]:
 def _agreed(mesh: np.ndarray, across: list[np.ndarray]) -> Label:
     points = mesh_to_106(mesh)
     eyes = max(SCHEMES["106"].eye_distance(points), 1e-6)
-    others = [(mirror_mesh, mesh_to_106(mirror_mesh)) for mirror_mesh in across]
-    mirror_mesh, other = min(others, key=lambda some: np.linalg.norm(some[1].mean(0) - points.mean(0)), default=(mesh, None))
-    if other is None or np.linalg.norm(other.mean(0) - points.mean(0)) > eyes:
-        return Label(points, mesh, mesh, math.inf)
-    return Label((points + other) / 2, mesh, mirror_mesh, float(np.linalg.norm(points - other, axis=1).mean() / eyes))
+    other = min(across, key=lambda some: np.linalg.norm((some - mesh)[:, :2].mean(0)), default=None)
+    if other is None or np.linalg.norm((other - mesh)[:, :2].mean(0)) > eyes:
+        return Label(mesh, points, math.inf)
+    mean = (mesh + other) / 2
+    disagreement = float(np.linalg.norm(points - mesh_to_106(other), axis=1).mean() / eyes)
+    return Label(mean, mesh_to_106(mean), disagreement)
 
 
 def mirrored(points: np.ndarray, width: int) -> np.ndarray:

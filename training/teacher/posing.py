@@ -33,7 +33,7 @@ _SURFACE_VERTICES = 468
 # Rings round the outline: how far out, as a multiple of the outline, and how much of the turn they follow.
 _RINGS = ((1.2, 0.75), (1.5, 0.4), (2.0, 0.12), (2.8, 0.0))
 # A point this far behind the surface in front of it, in eye distances, is hidden.
-_HIDDEN_DEPTH = 0.08
+HIDDEN_DEPTH = 0.08
 _MAX_YAW_DEG, _MAX_TURN_DEG, _MAX_PITCH_DEG, _FRONT_DEG = 65.0, 40.0, 15.0, 12.0
 
 
@@ -84,7 +84,7 @@ class TurnedFace:
         self._eyes = float(np.linalg.norm(mesh[263] - mesh[33]))
 
     def crop(self, alignment: Alignment, border: int, border_value: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the aligned crop (S, S, 3) uint8 of the turned face, and which of the points it shows (106,) bool.
+        """Returns the aligned crop (S, S, 3) uint8 of the turned face, and which of the points the face itself hides (106,) bool.
 
         Args:
           alignment: from the frame of `image` to the crop.
@@ -110,7 +110,7 @@ class TurnedFace:
         covered = (owner >= 0)[..., None]
         source = np.where(covered, mapped[..., :2], plain)
         depth = np.where(owner >= 0, mapped[..., 2], np.inf)
-        return self._fetch(source, alignment.scale, border, border_value), self._seen(alignment.to_crop(self.points), depth)
+        return self._fetch(source, alignment.scale, border, border_value), self._hidden(alignment.to_crop(self.points), depth)
 
     def _fetch(self, source: np.ndarray, scale: float, border: int, border_value: tuple[int, ...]) -> np.ndarray:
         image, block = self.image, max(1, int(1 / scale))
@@ -120,13 +120,12 @@ class TurnedFace:
         at = (source / block - 0.5).astype(np.float32)
         return cv2.remap(image, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=border, borderValue=border_value)
 
-    def _seen(self, crop_points: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    def _hidden(self, crop_points: np.ndarray, depth: np.ndarray) -> np.ndarray:
         size = len(depth)
-        inside = ((crop_points > 0) & (crop_points < size)).all(1)
         columns, rows = np.clip(np.nan_to_num(crop_points), 0, size - 1).astype(int).T
-        before = self._depths <= depth[rows, columns] + _HIDDEN_DEPTH * self._eyes
-        before[CONTOUR] = True  # an outline is what nothing of the face stands before
-        return inside & before
+        hidden = self._depths > depth[rows, columns] + HIDDEN_DEPTH * self._eyes
+        hidden[CONTOUR] = False  # an outline is what nothing of the face stands before
+        return hidden
 
 
 def _rotation(yaw_deg: float, pitch_deg: float) -> np.ndarray:
@@ -168,6 +167,13 @@ def _planes(corners: np.ndarray, values: np.ndarray) -> np.ndarray:
     along_y = (second * u[:, :1] - first * v[:, :1]) / area
     constant = values[:, 0] - along_x * corners[:, 0, :1] - along_y * corners[:, 0, 1:]
     return np.stack([along_x, along_y, constant], axis=1)
+
+
+@lru_cache(maxsize=1)
+def surface_triangles() -> np.ndarray:
+    """Returns (T, 3) int: the mesh's triangles, its holes closed."""
+    triangles = _triangles()
+    return triangles[(triangles < _SURFACE_VERTICES).all(1)]
 
 
 @lru_cache(maxsize=1)

@@ -62,7 +62,7 @@ def feeding(c: Configuration, packs: Sequence[Pack], workers: int | None = None)
 
 
 def _shared_batch(c: Configuration) -> Batch:
-    crops, targets = (c.batch, c.spec.size, c.spec.size, 3), (c.batch, c.spec.points, 3)
+    crops, targets = (c.batch, c.spec.size, c.spec.size, 3), (c.batch, c.spec.points, 4)
     return Batch(
         np.frombuffer(RawArray(ctypes.c_uint8, int(np.prod(crops))), np.uint8).reshape(crops),
         np.frombuffer(RawArray(ctypes.c_float, int(np.prod(targets))), np.float32).reshape(targets),

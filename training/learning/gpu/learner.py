@@ -120,7 +120,7 @@ class GpuLearner:
 
     def _step(self) -> None:
         maps = network.forward(self._operators, self._weights, self._statistics, self._crops, self._kind, self._c.statistics_momentum)
-        loss = heatmap_loss(self._targets, maps, self._c.sigma_cells, self._c.distance_weight)
+        loss = heatmap_loss(self._targets, maps, self._c.distance_weight)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(list(self._weights.values()), self._c.clip_norm, foreach=True)

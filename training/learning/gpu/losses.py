@@ -7,18 +7,18 @@ import torch
 from zoo.heatmaps import LOGIT_SCALE, WINDOW_RADIUS
 
 
-def heatmap_loss(targets: torch.Tensor, maps: torch.Tensor, sigma_cells: float, distance_weight: float) -> torch.Tensor:
+def heatmap_loss(targets: torch.Tensor, maps: torch.Tensor, distance_weight: float) -> torch.Tensor:
     """Returns the loss, a scalar.
 
     Args:
-      targets: (B, K, 3): x and y in grid cells (edge-based) and the point's weight.
+      targets: (B, K, 4): x and y in grid cells (edge-based), the point's weight and the deviation of its target in cells.
       maps: (B, K, grid, grid) in 0..6.
     """
     centres = torch.arange(maps.shape[-1], dtype=torch.float32, device=maps.device) + 0.5
-    x, y, weights = targets.unbind(-1)
+    x, y, weights, sigma_cells = targets.unbind(-1)
 
     def gaussian(at: torch.Tensor) -> torch.Tensor:
-        values = torch.exp(-torch.square(centres - at[..., None]) / (2 * sigma_cells**2))
+        values = torch.exp(-torch.square(centres - at[..., None]) / (2 * torch.square(sigma_cells)[..., None]))
         return values / (values.sum(-1, keepdim=True) + 1e-9)
 
     def window(at: torch.Tensor) -> torch.Tensor:
