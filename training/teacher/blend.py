@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from training.data.npz_columns import Column, write_columns
+from training.data.workers import worker_pool
 from training.readers.npz_rows import headers, rows, scalar
 from training.readers.picture import read_picture
 from training.teacher.label_file import copied_columns, copied_marks, people_on_top
@@ -66,7 +64,7 @@ def blend(labels: Path, name: str, out: Path, workers: int | None = None) -> dic
     chunks = [tasks[i : i + _CHUNK] for i in range(0, len(tasks), _CHUNK)]
     blended, kept = [], 0
     with (
-        ProcessPoolExecutor(max(1, workers or os.cpu_count() or 1), get_context("spawn"), _start, (name,)) as pool,
+        worker_pool(workers, start=_start, args=(name,)) as pool,
         tqdm(total=count, desc=f"blend {labels.stem}", unit="face", leave=False) as bar,
     ):
         for points, used in pool.map(_blended, chunks):

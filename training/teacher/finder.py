@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from training.teacher.task_file import read_task
 from zoo import terminal
 from zoo.errors import ZooError, one_line
 from zoo.files import sha256
@@ -21,7 +22,7 @@ Finder = Callable[[np.ndarray], list[np.ndarray]]
 
 MESH = "mesh"  # MediaPipe's refined face mesh, which comes with its package
 TASK = ".task"  # the ending of a Face Landmarker that the user brings
-MESH_FILE = "face_landmark/face_landmark_with_attention.tflite"
+_MESH_FILE = "face_landmark/face_landmark_with_attention.tflite"
 MAX_FACES = 4
 # The border that is added on every side, as a share of the longer one, and the detector's least confidence: asked in turn until a face is
 # found. Without a border the detector misses faces that fill the picture. What it is sure of last, profiles above all, the mesh often
@@ -30,17 +31,18 @@ _FIRST = (0.25, 0.3)
 _PASSES = {MESH: (_FIRST,), TASK: (_FIRST, (0.25, 0.05), (0.1, 0.05), (0.5, 0.05))}
 
 
-def find_meshes(image: np.ndarray, teacher: str = MESH) -> list[np.ndarray]:
+def find_meshes(image: np.ndarray, teacher: str = MESH, sure: bool = False) -> list[np.ndarray]:
     """Returns the faces' meshes (478, 3) in image pixels (depth in the same unit), the largest first, `MAX_FACES` at most.
 
     Args:
       image: (H, W, 3) uint8 RGB.
       teacher: `MESH`, or the path of a Face Landmarker (.task).
+      sure: whether to ask no more than once.
 
     Raises:
       ZooError: there is no such teacher.
     """
-    for border, confidence in _PASSES[MESH if teacher == MESH else TASK]:
+    for border, confidence in _PASSES[MESH if teacher == MESH else TASK][: 1 if sure else None]:
         pad = round(border * max(image.shape[:2]))
         padded = cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_CONSTANT)
         if meshes := finder(teacher, confidence)(padded):
@@ -59,19 +61,27 @@ def identity(teacher: str) -> dict[str, str]:
     Raises:
       ZooError: there is no such teacher.
     """
-    path = _file(teacher)
+    path = teacher_file(teacher)
     return {"teacher": teacher if teacher == MESH else path.name, "teacher_sha256": sha256(path)}
 
 
-def _file(teacher: str) -> Path:
-    if teacher == MESH:
-        if path := mediapipe_file(MESH_FILE):
-            return path
-        raise ZooError(f"no installed mediapipe carries {MESH_FILE}; the releases up to 0.10.21 do")
-    path = Path(teacher)
-    if not path.is_file():
-        raise ZooError(f"teacher {teacher!r} is neither {MESH!r} nor the file of a Face Landmarker (.task)")
-    return path
+def teacher_file(teacher: str) -> Path:
+    """Returns the file of a teacher's mesh network, or of the task that holds it, as far as one can see usable.
+
+    Raises:
+      ZooError: there is no such teacher.
+    """
+    if teacher != MESH:
+        read_task(Path(teacher))
+        return Path(teacher)
+    if path := mediapipe_file(_MESH_FILE):
+        return path
+    raise ZooError(f"no installed mediapipe carries {_MESH_FILE}; the releases up to 0.10.21 do")
+
+
+def opened(teacher: str) -> None:
+    """Opens a teacher, so that its faults come to light; a ZooError says which."""
+    finder(teacher, _FIRST[1])
 
 
 @lru_cache(maxsize=4)
@@ -81,43 +91,56 @@ def finder(teacher: str, confidence: float) -> Finder:
     Raises:
       ZooError: there is no such teacher.
     """
-    return _face_mesh(confidence) if teacher == MESH else _face_landmarker(_file(teacher), confidence)
+    return _face_mesh(confidence) if teacher == MESH else _face_landmarker(Path(teacher), confidence)
 
 
 def _face_mesh(confidence: float) -> Finder:
     os.environ.setdefault("GLOG_minloglevel", "2")
-    from mediapipe.python.solutions.face_mesh import FaceMesh
+    with terminal.without_stderr():
+        from mediapipe.python.solutions.face_mesh import FaceMesh
 
-    mesh = FaceMesh(static_image_mode=True, max_num_faces=MAX_FACES, refine_landmarks=True, min_detection_confidence=confidence)
+        mesh = FaceMesh(static_image_mode=True, max_num_faces=MAX_FACES, refine_landmarks=True, min_detection_confidence=confidence)
 
     def find(image: np.ndarray) -> list[np.ndarray]:
         found = mesh.process(image).multi_face_landmarks or []
         return [mesh_vertices(face.landmark, *image.shape[:2]) for face in found]
 
-    return find
+    return _quietened(find)
 
 
 def _face_landmarker(path: Path, confidence: float) -> Finder:
+    content = read_task(path)
     os.environ.setdefault("GLOG_minloglevel", "2")
     with terminal.without_stderr():
         import mediapipe
         from mediapipe.tasks.python import BaseOptions, vision
 
     options = vision.FaceLandmarkerOptions(
-        base_options=BaseOptions(model_asset_buffer=path.read_bytes()), running_mode=vision.RunningMode.IMAGE, num_faces=MAX_FACES,
+        base_options=BaseOptions(model_asset_buffer=content), running_mode=vision.RunningMode.IMAGE, num_faces=MAX_FACES,
         min_face_detection_confidence=confidence, min_face_presence_confidence=confidence,
     )  # fmt: skip
     try:
         with terminal.without_stderr():
             landmarker = vision.FaceLandmarker.create_from_options(options)
     except (RuntimeError, ValueError) as error:
-        raise ZooError(f"{path} is no Face Landmarker (.task): {one_line(error)}") from None
+        raise ZooError(f"MediaPipe cannot open {path}: {one_line(error)}") from None
 
     def find(image: np.ndarray) -> list[np.ndarray]:
         found = landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=image))
         return [mesh_vertices(face, *image.shape[:2]) for face in found.face_landmarks]
 
-    return find
+    return _quietened(find)
+
+
+def _quietened(find: Finder) -> Finder:
+    """Returns a teacher that keeps off stderr what MediaPipe writes there, with the first picture or with the first of a kind."""
+
+    def quiet(image: np.ndarray) -> list[np.ndarray]:
+        with terminal.without_stderr():
+            return find(image)
+
+    quiet(np.zeros((64, 64, 3), np.uint8))
+    return quiet
 
 
 def mesh_vertices(vertices: Sequence[Any], height: int, width: int) -> np.ndarray:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from training.data.sources import group_of, read_source
+from training.data.workers import worker_pool
+from training.data.working_folder import working_folder
 from training.teacher import adapter as adapters
 from training.teacher.blend import blend
-from training.teacher.finder import MESH, identity
+from training.teacher.finder import MESH, identity, opened
 from training.teacher.label_file import bend, merge
 from training.teacher.labelling import SEVERAL, label_chunk, list_chunks
 from zoo import terminal
@@ -65,35 +66,52 @@ def main(args: argparse.Namespace) -> int:
         return 0
     if not root.is_dir():
         raise ZooError(f"{args.path!r} is not a folder")
-    parts = out.with_suffix(".parts")
-    total, chunks = list_chunks(root, parts, args.several, args.teacher)
-    waiting = [chunk for chunk in chunks if not chunk.out.exists()]
-    # Spawned, not forked: the libraries at work here run threads, which a fork does not survive.
-    with (
-        tqdm(total=total, initial=total - sum(chunk.count for chunk in waiting), unit="picture", desc=f"label {root.name}") as bar,
-        ProcessPoolExecutor(max(1, args.workers), get_context("spawn")) as pool,
-    ):
-        for count in pool.map(label_chunk, waiting):
-            bar.update(count)
-    found = merge(root, [chunk.out for chunk in chunks], out, args.max_disagreement, args.max_yaw, identity(args.teacher))
-    summary = {"pictures": total} | found
-    shutil.rmtree(parts)
-    gain = []
+    summary, examples, gain = *_labelled(root, out, args), []
     if args.adapter:
         bent, gain = _adapted(out, args.adapter, out)
         summary |= bent
-    _show(summary, gain, args.json)
+    _show(summary, gain, args.json, examples)
     if not summary["kept"]:
-        raise ZooError(f"none of the {total} pictures under {args.path} could be labelled")
+        why = "; ".join(f"{state}: {', '.join(names)}" for state, names in examples.items())
+        raise ZooError(f"none of the {summary['pictures']} pictures under {args.path} could be labelled; {why}")
     return 0
 
 
-def _show(summary: dict, gain: list[dict], as_json: bool) -> None:
-    """Prints what was done, and by how much bending came nearer to people who did not take part in the fit."""
+def _labelled(root: Path, out: Path, args: argparse.Namespace) -> tuple[dict, dict[str, list[str]]]:
+    """Writes a labels file of a folder's pictures; returns the summary, and examples of what was left out by why."""
+    marks = identity(args.teacher)  # a teacher that is none is said before any work
+    with working_folder(out, "label") as parts:
+        total, chunks = list_chunks(root, parts, args.several, args.teacher)
+        waiting = [chunk for chunk in chunks if not chunk.out.exists()]
+        with (
+            tqdm(total=total, initial=total - sum(chunk.count for chunk in waiting), unit="picture", desc=f"label {root.name}") as bar,
+            worker_pool(args.workers) as pool,
+        ):
+            _open(pool, args.teacher, bool(waiting))
+            for count in pool.map(label_chunk, waiting):
+                bar.update(count)
+        found = merge(root, [chunk.out for chunk in chunks], out, args.max_disagreement, args.max_yaw, marks)
+    examples = found.pop("left out")
+    return {"pictures": total} | found, examples
+
+
+def _open(pool: ProcessPoolExecutor, teacher: str, needed: bool) -> None:
+    """Opens the teacher in a worker, which it may end; a ZooError says so before the pictures are asked for."""
+    try:
+        if needed:
+            pool.submit(opened, teacher).result()
+    except BrokenProcessPool:
+        raise ZooError(f"MediaPipe ended when it opened the teacher {teacher}: the file is damaged, or memory short") from None
+
+
+def _show(summary: dict, gain: list[dict], as_json: bool, examples: dict[str, list[str]] | None = None) -> None:
+    """Prints what was done, which pictures were left out, and by how much bending came nearer to people who had no part in the fit."""
     if as_json:
-        terminal.show([summary | ({"gain": gain} if gain else {})], True)
+        terminal.show([summary | ({"left out": examples} if examples else {}) | ({"gain": gain} if gain else {})], True)
         return
     terminal.show([summary])
+    for state, names in (examples or {}).items():
+        print(f"{state}: {', '.join(names)}{', ...' if summary[state] > len(names) else ''}")
     if gain:
         print("\nDistance to people's points on people kept from a fit made to see this, in % of the outer eye corners' distance:")
         terminal.show(gain)

@@ -22,6 +22,7 @@ from zoo.stations import DEFINITION
 # What a labels file says of itself: the pictures' folder, which teacher marked them, and what its points were changed by since.
 MARKS = ("root", "definition", "teacher", "teacher_sha256", "adapted_to", "blended_with")
 LEFT_OUT = ("no face", "several faces", "extreme pose", "disagree", "unreadable")
+EXAMPLES = 3  # names that are given for each of these
 
 
 def merge(root: Path, parts: list[Path], out: Path, max_disagreement: float, max_yaw_deg: float, marks: Mapping[str, str]) -> dict:
@@ -36,9 +37,11 @@ def merge(root: Path, parts: list[Path], out: Path, max_disagreement: float, max
       marks: scalars of the file by name: which teacher marked it, as `training.teacher.finder.identity` says.
 
     Returns:
-      How many faces are kept, how many (or, where none was found, how many pictures) are not and why, and what share of points is masked.
+      How many faces are kept, how many (or, where none was found, how many pictures) are not and why, and what share of points is masked;
+      as "left out", by why, the names of the first `EXAMPLES`, with the number of faces where those are several.
     """
     human, states, people, outside, width = _human_points(root), Counter(), 0, 0.0, 1
+    examples: dict[str, list[str]] = {}
 
     masks: list[np.ndarray] = []  # of each part, the faces that are kept: found once, since the meshes are most of what there is to read
 
@@ -64,7 +67,9 @@ def merge(root: Path, parts: list[Path], out: Path, max_disagreement: float, max
         kept = trusted(chunk)
         masks.append(kept)
         agreed = chunk["disagreement"] <= max_disagreement
-        states.update(np.where((chunk["state"] == "face") & ~kept, np.where(agreed, "extreme pose", "disagree"), chunk["state"]).tolist())
+        found = np.where((chunk["state"] == "face") & ~kept, np.where(agreed, "extreme pose", "disagree"), chunk["state"]).tolist()
+        states.update(found)
+        _remember(examples, found, chunk["names"].tolist(), chunk["faces"].tolist())
         _, weights, count = marked(chunk, kept)
         people, outside, width = people + count, outside + float((1 - weights).sum()), max(width, chunk["names"].dtype.itemsize // 4)
 
@@ -81,7 +86,15 @@ def merge(root: Path, parts: list[Path], out: Path, max_disagreement: float, max
     scalars = {"root": str(root.resolve()), "definition": DEFINITION, **marks}
     write_columns(out, {key: np.array(value) for key, value in scalars.items()}, kept, columns)
     outside_percent = round(100 * outside / (106 * kept), 2) if kept else None
-    return {"kept": kept, **{state: states[state] for state in LEFT_OUT}, "with human points": people, "points outside %": outside_percent}
+    counts = {"kept": kept, **{state: states[state] for state in LEFT_OUT}}
+    return counts | {"with human points": people, "points outside %": outside_percent, "left out": examples}
+
+
+def _remember(examples: dict[str, list[str]], states: Sequence[str], names: Sequence[str], faces: Sequence[int]) -> None:
+    """Puts the first names of each state but "face" into `examples`."""
+    for state, name, count in zip(states, names, faces, strict=True):
+        if state != "face" and len(examples.setdefault(state, [])) < EXAMPLES:
+            examples[state].append(f"{name} ({count})" if count > 1 else name)
 
 
 def _hidden(meshes: np.ndarray) -> np.ndarray:

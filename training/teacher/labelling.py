@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from zoo.images import read_image
 # Pictures a worker labels between two writes: what a kill can cost.
 _CHUNK = 64
 SEVERAL = ("skip", "largest", "all")
-_COLUMNS = ("names", "points", "mesh", "disagreement", "size", "state")
+_COLUMNS = ("names", "points", "mesh", "disagreement", "size", "state", "faces")
 _NUMBERS = ("points", "mesh", "disagreement")
 
 
@@ -62,7 +61,7 @@ def list_chunks(root: Path, parts: Path, several: str = SEVERAL[0], by: str = ME
 
     Args:
       root: the pictures' folder, searched with its sub-folders.
-      parts: where listing and chunks go.
+      parts: the folder where listing and chunks go.
       several: one of `SEVERAL`.
       by: the teacher, as `training.teacher.finder` takes it.
 
@@ -70,7 +69,6 @@ def list_chunks(root: Path, parts: Path, several: str = SEVERAL[0], by: str = ME
       ZooError: the folder holds no picture, or there is no such teacher.
     """
     settings = "\0".join((several, *_COLUMNS, *identity(by).values())).encode()
-    parts.mkdir(parents=True, exist_ok=True)
     listing, chunks, total, start = parts / "listing", [], 0, 0
     found = (folder.relative_to(root) / name for folder in folders(root) for name in names(folder, PICTURES))
     with open(listing, "wb") as file:
@@ -81,7 +79,7 @@ def list_chunks(root: Path, parts: Path, several: str = SEVERAL[0], by: str = ME
             chunks.append(Chunk(root, listing, start, len(some), several, by, labels))
             total, start = total + len(some), start + len(content)
     if not chunks:
-        shutil.rmtree(parts)
+        listing.unlink()
         raise ZooError(f"the folder {root} holds no picture; files that end in {', '.join(PICTURES)} are looked for")
     return total, chunks
 
@@ -98,8 +96,8 @@ def label_chunk(chunk: Chunk) -> int:
 def _label_picture(root: Path, name: str, several: str, by: str) -> list[tuple]:
     """Returns a row of `_COLUMNS` for each face that is marked, its state "face"; or one that says why none is."""
 
-    def none(state: str, size: tuple[int, int] = (0, 0)) -> list[tuple]:
-        return [(name, np.zeros((106, 2)), np.zeros((MESH_COUNT, 3)), np.nan, size, state)]
+    def none(state: str, size: tuple[int, int] = (0, 0), faces: int = 0) -> list[tuple]:
+        return [(name, np.zeros((106, 2)), np.zeros((MESH_COUNT, 3)), np.nan, size, state, faces)]
 
     try:
         image = read_image(root / name)
@@ -110,6 +108,6 @@ def _label_picture(root: Path, name: str, several: str, by: str) -> list[tuple]:
     if not found:
         return none("no face", size)
     if several == "skip" and len(found) > 1:
-        return none("several faces", size)
+        return none("several faces", size, len(found))
     wanted = found if several == "all" else found[:1]
-    return [(name, label.points, label.mesh, label.disagreement, size, "face") for label in wanted]
+    return [(name, one.points, one.mesh, one.disagreement, size, "face", len(found)) for one in wanted]

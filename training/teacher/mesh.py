@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.teacher.finder import MESH, extent_px, find_meshes
+from training.teacher.finder import MAX_FACES, MESH, extent_px, find_meshes
 from training.teacher.mesh_mirror import mirrored_mesh
 from training.teacher.outline import LEFT_JAW, RIGHT_JAW, along, evenly, seen_jaw
+from zoo.detector import Face, detect_faces
 from zoo.schemes import SCHEMES
 
 # Runs of mesh vertices, and the points that lie along them at these shares of the arc, as the 106-point scheme spaces them
@@ -47,6 +48,8 @@ _VERTICES = {
 CONTOUR = slice(0, 33)
 # A face with less than this share of the largest one's extent stands in the background.
 BACKGROUND_SHARE = 0.4
+# The side of what is shown of a face that the detector found, in sides of its box.
+CLOSE_UP = 2.5
 
 
 def mesh_to_106(mesh: np.ndarray) -> np.ndarray:
@@ -87,6 +90,9 @@ class Label:
 def label(image: np.ndarray, teacher: str = MESH) -> list[Label]:
     """Returns a teacher's answer for the faces of a picture, the largest first; faces far smaller than that one are background.
 
+    Where the teacher, which looks at the picture as a whole, sees no face, or as many as it can, the zoo's detector looks for them, and the
+    teacher is asked about each from close by.
+
     Args:
       image: (H, W, 3) uint8 RGB.
       teacher: as `find_meshes` takes it.
@@ -94,7 +100,33 @@ def label(image: np.ndarray, teacher: str = MESH) -> list[Label]:
     Raises:
       ZooError: as `find_meshes`.
     """
-    meshes = find_meshes(image, teacher)
+    meshes = find_meshes(image, teacher, sure=True)
+    if not 0 < len(meshes) < MAX_FACES:
+        near = [found for face in _in_front(detect_faces(image)) for found in _close_up(image, face, teacher)]
+        if len(near) > len(meshes):
+            return sorted(near, key=lambda found: extent_px(found.mesh), reverse=True)
+    return _labels(image, meshes or find_meshes(image, teacher), teacher)
+
+
+def _in_front(faces: list[Face]) -> list[Face]:
+    sides = [max(face.box[2] - face.box[0], face.box[3] - face.box[1]) for face in faces]
+    return [face for face, side in zip(faces, sides, strict=True) if side >= BACKGROUND_SHARE * max(sides)]
+
+
+def _close_up(image: np.ndarray, face: Face, teacher: str) -> list[Label]:
+    """Returns the teacher's word on one face that the detector found, from a part of the picture around it; none where it sees no face."""
+    x0, y0, x1, y1 = face.box
+    centre, half = np.array([x0 + x1, y0 + y1]) / 2, CLOSE_UP * max(x1 - x0, y1 - y0) / 2
+    left, top = np.maximum(np.floor(centre - half).astype(int), 0)
+    right, bottom = np.minimum(np.ceil(centre + half).astype(int), [image.shape[1], image.shape[0]])
+    part = np.ascontiguousarray(image[top:bottom, left:right])
+    shift = np.array([left, top, 0])
+    found = [Label(one.mesh + shift, one.points + shift[:2], one.disagreement) for one in _labels(part, find_meshes(part, teacher), teacher)]
+    inside = [one for one in found if ((one.points.mean(0) > [x0, y0]) & (one.points.mean(0) < [x1, y1])).all()]
+    return sorted(inside, key=lambda one: float(np.linalg.norm(one.points.mean(0) - centre)))[:1]
+
+
+def _labels(image: np.ndarray, meshes: list[np.ndarray], teacher: str) -> list[Label]:
     if not meshes:
         return []
     meshes = [mesh for mesh in meshes if extent_px(mesh) >= BACKGROUND_SHARE * extent_px(meshes[0])]

@@ -6,17 +6,15 @@ import ctypes
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import RawArray, get_context
+from multiprocessing import RawArray
 
 import numpy as np
 
 from training.data.packs import Pack
+from training.data.workers import worker_pool
 from training.learning.batches import Batch, drawn_rows, make_batch
 from training.learning.configuration import Configuration
-from zoo.errors import ZooError
 
 # Batches drawn ahead for each process.
 _AHEAD = 3
@@ -38,7 +36,6 @@ def feeding(c: Configuration, packs: Sequence[Pack], workers: int | None = None)
     workers = workers or max(1, len(os.sched_getaffinity(0)) - 1)
     slots = [_shared_batch(c) for _ in range(_AHEAD * workers)]
     _inherited = (c, packs, drawn_rows(c, packs), slots)
-    pool = ProcessPoolExecutor(workers, get_context("fork"))
 
     def draw(c: Configuration, packs: Sequence[Pack], first_step: int) -> Iterator[Batch]:
         free, waiting, ahead = deque(range(len(slots))), deque(), first_step
@@ -51,13 +48,11 @@ def feeding(c: Configuration, packs: Sequence[Pack], workers: int | None = None)
             free.append(slot)
 
     try:
-        for one in [pool.submit(os.getpid) for _ in range(workers)]:  # forks them all
-            one.result()
-        yield draw
-    except BrokenProcessPool as error:
-        raise ZooError("a process that draws batches was killed: with less memory, or fewer processes, try again") from error
+        with worker_pool(workers, "fork") as pool:
+            for one in [pool.submit(os.getpid) for _ in range(workers)]:  # forks them all
+                one.result()
+            yield draw
     finally:
-        pool.shutdown(cancel_futures=True)
         _inherited = None
 
 
