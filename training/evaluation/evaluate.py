@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "models",
         nargs="+",
         metavar="NAME|RUN|FILE",
-        help=f"published weights (name[.tag][:float32]), a run, a .tflite file, or {MESH!r} for its face mesh",
+        help=f"published weights (name[.tag][:float32]), a run, a .tflite file, {MESH!r} for its face mesh, or a Face Landmarker's "
+        "file (.task)",
     )
     parser.add_argument("--source", action="append", metavar="SET",
                         help="'synthetic' (default), a labels file, or a folder with images/ and landmarks.npz; repeatable")  # fmt: skip

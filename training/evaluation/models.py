@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from training.evaluation.mesh import MESH, Mesh, mesh_file
+from training.evaluation.mesh import MESH, TASK, Mesh
 from training.learning import runs
+from training.teacher import finder
+from training.teacher.finder import teacher_file
 from zoo import cards, terminal
 from zoo.alignment import DETECTOR_TEMPLATE, LABEL_TEMPLATE
 from zoo.costs import count
@@ -31,7 +33,7 @@ class Model:
     """What a name on the command line stands for.
 
     Attributes:
-      kind: "file", "run" (in Keras), "published int8", "published float32", or "MediaPipe's mesh".
+      kind: "file", "run" (in Keras), "published int8", "published float32", "MediaPipe's mesh", or "MediaPipe's Face Landmarker".
       path: of the file, or the run's folder.
       spec: its shape, or None for a file that has neither card nor configuration beside it.
     """
@@ -42,7 +44,7 @@ class Model:
 
 
 def resolve(model: str) -> Model:
-    """Returns what a model's name stands for: a .tflite file, a run, published weights, or `MESH`.
+    """Returns what a model's name stands for: a .tflite file, a run, published weights, `MESH`, or a Face Landmarker's file (.task).
 
     A run comes before published weights of the same name; `:int8` or `:float32` behind the name means the published file.
 
@@ -50,7 +52,9 @@ def resolve(model: str) -> Model:
       ZooError: it is none of these.
     """
     if model == MESH:
-        return Model("MediaPipe's mesh", mesh_file(), None)
+        return Model("MediaPipe's mesh", teacher_file(finder.MESH), None)
+    if model.endswith(TASK):
+        return Model("MediaPipe's Face Landmarker", teacher_file(model), None)
     if model.endswith(".tflite"):
         path = Path(model)
         if not path.is_file():
@@ -88,6 +92,8 @@ def landmarker(model: str) -> Landmarker | Mesh:
     found = resolve(model)
     if model == MESH:
         return Mesh()
+    if model.endswith(TASK):
+        return Mesh(model)
     if found.kind == "run":
         return _of_run(found.path)
     return load(found.path)
