@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from training.teacher import label_file, labelling
 from training.teacher import mesh as teacher
 from training.teacher.adapter import Adapter
 from training.teacher.mesh_mirror import mirrored_mesh
+from zoo.detector import Face
 from zoo.errors import ZooError
 from zoo.images import write_image
 
@@ -24,6 +26,11 @@ def folder_of(tmp_path: Path, *pictures: str) -> Path:
     return tmp_path / "pictures"
 
 
+def parts_of(tmp_path: Path) -> Path:
+    (tmp_path / "parts").mkdir(exist_ok=True)
+    return tmp_path / "parts"
+
+
 def names_of(chunks) -> list[str]:
     return [name for chunk in chunks for name in chunk.names()]
 
@@ -32,7 +39,7 @@ def test_chunks_name_every_picture_once_in_order(tmp_path, monkeypatch):
     monkeypatch.setattr(labelling, "_CHUNK", 3)
     pictures = [f"{i:02d} ä.jpg" for i in range(7)] + ["deep/er/a.png", "deep/b.jpg"]
     root = folder_of(tmp_path, *pictures, ".hidden.jpg", "notes.txt")
-    total, chunks = labelling.list_chunks(root, tmp_path / "parts")
+    total, chunks = labelling.list_chunks(root, parts_of(tmp_path))
     assert total == 9 and [chunk.count for chunk in chunks] == [3, 3, 3]
     assert sorted(names_of(chunks)) == sorted(pictures)
 
@@ -40,24 +47,24 @@ def test_chunks_name_every_picture_once_in_order(tmp_path, monkeypatch):
 def test_a_long_listing_is_read_across_its_blocks(tmp_path, monkeypatch):
     monkeypatch.setattr(labelling, "_CHUNK", 50)
     pictures = [f"{'x' * 150}{i:03d}.jpg" for i in range(120)]
-    total, chunks = labelling.list_chunks(folder_of(tmp_path, *pictures), tmp_path / "parts")
+    total, chunks = labelling.list_chunks(folder_of(tmp_path, *pictures), parts_of(tmp_path))
     assert total == 120 and names_of(chunks) == pictures
 
 
 def test_a_changed_folder_is_labelled_anew_where_it_changed(tmp_path, monkeypatch):
     monkeypatch.setattr(labelling, "_CHUNK", 2)
     root = folder_of(tmp_path, "a.jpg", "b.jpg", "c.jpg", "d.jpg")
-    _, before = labelling.list_chunks(root, tmp_path / "parts")
+    _, before = labelling.list_chunks(root, parts_of(tmp_path))
     folder_of(tmp_path, "c2.jpg")
-    _, after = labelling.list_chunks(root, tmp_path / "parts")
+    _, after = labelling.list_chunks(root, parts_of(tmp_path))
     assert before[0].out == after[0].out and before[1].out != after[1].out and len(after) == 3
 
 
 def test_a_folder_without_pictures_is_refused_and_leaves_nothing(tmp_path):
     root = folder_of(tmp_path, "notes.txt")
     with pytest.raises(ZooError, match="holds no picture; files that end in"):
-        labelling.list_chunks(root, tmp_path / "parts")
-    assert not (tmp_path / "parts").exists()
+        labelling.list_chunks(root, parts_of(tmp_path))
+    assert not any(parts_of(tmp_path).iterdir())
 
 
 def write_part(path: Path, names: list[str], states: list[str], disagreement: list[float], seed: int) -> dict[str, np.ndarray]:
@@ -66,7 +73,7 @@ def write_part(path: Path, names: list[str], states: list[str], disagreement: li
         "names": np.array(names), "points": rng.uniform(1, 99, (len(names), 106, 2)).astype(np.float32),
         "mesh": 100 * rng.random((len(names), MESH_COUNT, 3)).astype(np.float32),
         "mirror_mesh": 100 * rng.random((len(names), MESH_COUNT, 3)).astype(np.float32), "disagreement": np.array(disagreement, np.float32),
-        "size": np.full((len(names), 2), 100), "state": np.array(states),
+        "size": np.full((len(names), 2), 100), "state": np.array(states), "faces": np.array([int(state == "face") for state in states]),
     }  # fmt: skip
     arrays["mesh"][:, [33, 263]] = [[20, 40, 0], [80, 40, 0]]  # the outer eye corners, seen from the front
     arrays["points"][0, 0] = [150, 50]  # outside: a guess
@@ -80,6 +87,7 @@ def test_chunks_become_one_file_with_what_is_trusted(tmp_path):
     summary = label_file.merge(tmp_path, [tmp_path / "0.npz", tmp_path / "1.npz"], tmp_path / "out.npz", 0.08, 70, {})
     assert summary["kept"] == 2 and summary["disagree"] == 1
     assert summary["no face"] == 1 and summary["unreadable"] == 1 and summary["points outside %"] == round(100 / 106, 2)
+    assert summary["left out"] == {"no face": ["b.jpg"], "disagree": ["d.jpg"], "unreadable": ["e.jpg"]}
     with np.load(tmp_path / "out.npz", allow_pickle=False) as found:
         assert found["names"].tolist() == ["a.jpg", "a longer name.jpg"]
         for key in ("points", "mesh", "mirror_mesh", "disagreement", "size"):
@@ -100,11 +108,11 @@ def test_pictures_with_several_faces_are_treated_as_asked(tmp_path, monkeypatch,
     large, small = (teacher.Label(np.full((106, 2), side), *np.full((2, MESH_COUNT, 3), side), 0.01) for side in (9.0, 5.0))
     monkeypatch.setattr(teacher, "label", lambda image, by: [large, small])
     write_image(tmp_path / "pictures" / "group.png", np.zeros((20, 30, 3), np.uint8))
-    _, (chunk,) = labelling.list_chunks(tmp_path / "pictures", tmp_path / "parts", several)
+    _, (chunk,) = labelling.list_chunks(tmp_path / "pictures", parts_of(tmp_path), several)
     assert labelling.label_chunk(chunk) == 1
     with np.load(chunk.out, allow_pickle=False) as found:
         assert found["state"].tolist() == states and found["names"].tolist() == ["group.png"] * len(states)
-        assert found["size"].tolist() == [[20, 30]] * len(states)
+        assert found["size"].tolist() == [[20, 30]] * len(states) and set(found["faces"].tolist()) == {2}
         if "face" in states:
             assert found["points"][0, 0, 0] == 9
 
@@ -116,7 +124,7 @@ def test_the_mirror_is_asked_about_the_same_face(monkeypatch):
     left, right = shape + [10, 10, 0], 1.2 * shape + [120, 10, 0]
     across = [mirrored_mesh(mesh, 200) for mesh in (left + [0.3, 0, 0], right)]  # in the mirror, in another order
     answers = iter([[right, left], across])
-    monkeypatch.setattr(teacher, "find_meshes", lambda image, by: next(answers))
+    monkeypatch.setattr(teacher, "find_meshes", lambda image, by, sure=False: next(answers))
     plain = teacher.mesh_to_106
     first, second = teacher.label(np.zeros((60, 200, 3), np.uint8))
     np.testing.assert_allclose(first.points, plain(right))
@@ -149,3 +157,40 @@ def test_labels_without_a_mesh_cannot_be_bent(tmp_path):
     with pytest.raises(ZooError, match="has no array 'mesh'"):
         label_file.bend(tmp_path / "x.npz", None, "wild", tmp_path / "y.npz")
     assert not (tmp_path / "y.npz").exists()
+
+
+def test_a_summary_names_the_first_pictures_left_out_and_counts_a_crowds_faces(tmp_path):
+    names = [f"{i}.jpg" for i in range(8)]
+    arrays = write_part(tmp_path / "0.npz", names, ["face", *["no face"] * 5, "several faces", "several faces"], [0.01] * 8, 0)
+    arrays["faces"][-2:] = [18, 2]
+    np.savez(tmp_path / "0.npz", **arrays)
+    found = label_file.merge(tmp_path, [tmp_path / "0.npz"], tmp_path / "out.npz", 0.08, 70, {"teacher": "some.task"})
+    assert found["left out"] == {"no face": ["1.jpg", "2.jpg", "3.jpg"], "several faces": ["6.jpg (18)", "7.jpg (2)"]}
+    with np.load(tmp_path / "out.npz", allow_pickle=False) as labels:
+        assert str(labels["teacher"]) == "some.task"
+
+
+def test_a_teacher_that_sees_none_of_a_crowd_is_asked_about_each_face_from_close_by(monkeypatch):
+    rng = np.random.default_rng(0)
+    shape = rng.uniform(-20, 20, (MESH_COUNT, 3))
+    shape[[33, 263]] = [[-10, -5, 0], [10, -5, 0]]
+    shape -= [*teacher.mesh_to_106(shape).mean(0), 0]
+    centres = [(60, 60), (200, 60), (340, 60), (60, 200), (200, 200)]
+    boxes = [(x - 20, y - 20, x + 20, y + 20) for x, y in centres] + [(300, 200, 310, 210)]  # the last stands in the background
+    image = np.zeros((260, 400, 3), np.uint8)
+    for x, y in centres:
+        image[y, x] = 255  # what the teacher knows a face by
+
+    def find_meshes(part, by, sure=False):
+        lit = np.argwhere(part[..., 0])
+        if len(lit) > 3:
+            return []
+        return [shape + [x + 0.5, y + 0.5, 0] for y, x in lit]
+
+    monkeypatch.setattr(teacher, "find_meshes", find_meshes)
+    monkeypatch.setattr(teacher, "detect_faces", lambda image: [Face(np.zeros((4, 2)), box, 0.9) for box in boxes])
+    found = teacher.label(image)
+    assert len(found) == 5
+    middles = sorted(one.points.mean(0).round().astype(int).tolist() for one in found)
+    assert np.abs(np.array(middles) - sorted(map(list, centres))).max() <= 1
+    assert all(one.disagreement < math.inf for one in found)
