@@ -132,8 +132,7 @@ def test_a_chunk_is_labelled_by_its_teacher(tmp_path, monkeypatch):
     labelling.label_chunk(chunk)
     with np.load(chunk.out, allow_pickle=False) as found:
         assert found["state"].tolist() == ["face"] and found["faces"].tolist() == [1]
-        np.testing.assert_allclose(found["mesh"][0], mesh, rtol=1e-5)
-        np.testing.assert_allclose(found["mirror_mesh"][0], mesh - [1, 0, 0], rtol=1e-5)  # to the right in the mirror is to the left
+        np.testing.assert_allclose(found["mesh"][0], mesh - [0.5, 0, 0], atol=1e-3)  # to the right in the mirror is to the left
         np.testing.assert_allclose(found["points"][0], teacher.mesh_to_106(mesh) - [0.5, 0], atol=1e-3)
 
 
@@ -165,5 +164,4 @@ def test_googles_face_landmarker_marks_a_drawn_face(capfd):
     eyes = SCHEMES["106"].eye_distance(face.points)
     assert np.linalg.norm(label.points - face.points, axis=1).mean() / eyes < ON_DRAWINGS
     assert label.disagreement < 0.08
-    assert np.linalg.norm((label.mesh - label.mirror_mesh)[:, :2], axis=1).mean() / eyes < 0.08
     assert capfd.readouterr().err == ""  # of MediaPipe's noise

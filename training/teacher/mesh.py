@@ -120,8 +120,8 @@ def _close_up(image: np.ndarray, face: Face, teacher: str) -> list[Label]:
     left, top = np.maximum(np.floor(centre - half).astype(int), 0)
     right, bottom = np.minimum(np.ceil(centre + half).astype(int), [image.shape[1], image.shape[0]])
     part = np.ascontiguousarray(image[top:bottom, left:right])
-    shift = np.array([left, top, 0])
-    found = [Label(one.mesh + shift, one.points + shift[:2], one.disagreement) for one in _labels(part, find_meshes(part, teacher), teacher)]
+    shift, found = np.array([left, top, 0]), _labels(part, find_meshes(part, teacher), teacher)
+    found = [Label(one.mesh + shift, one.points + shift[:2], one.disagreement) for one in found]
     inside = [one for one in found if ((one.points.mean(0) > [x0, y0]) & (one.points.mean(0) < [x1, y1])).all()]
     return sorted(inside, key=lambda one: float(np.linalg.norm(one.points.mean(0) - centre)))[:1]
 
