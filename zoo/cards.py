@@ -12,6 +12,9 @@ from zoo.variants import TAGS, VARIANTS
 WEIGHTS = Path(__file__).parent / "weights"
 # What computes in float32 is shipped with its weights in float16: half the bytes, and the same points to a hundredth of a pixel.
 FILES = {"int8": "int8.tflite", "float32": "float16.tflite"}
+# MediaPipe's two meshes, which cards measure beside the weights, and the side of their networks' input.
+MESH_NAME, LANDMARKER_NAME = "MediaPipe's face mesh", "MediaPipe's Face Landmarker"
+PEERS_PX = {MESH_NAME: 192, LANDMARKER_NAME: 256}
 
 
 def weights_folder(name: str) -> Path:
@@ -46,9 +49,11 @@ def read_card(name: str) -> dict[str, Any] | None:
 
 
 def table_rows() -> list[dict[str, Any]]:
-    """Returns one row for each published weights: what they cost and how exact they are, from their cards alone; last, the mesh's."""
+    """Returns one row for each published weights: what they cost and how exact they are, from their cards alone; last, MediaPipe's."""
     found = [card for card in map(read_card, published()) if card]
-    return [_row(card) for card in found] + [_mesh_row(card) for card in found if card.get("mesh")][-1:]
+    with_mesh = [card for card in found if card.get("mesh")]
+    peers = {row["model"]: card for card in with_mesh for row in card["mesh"]}  # of each, the last card that has it
+    return [_row(card) for card in found] + [_peer_row(card, name) for name, card in peers.items()]
 
 
 def _row(card: dict[str, Any]) -> dict[str, Any]:
@@ -79,12 +84,12 @@ def _row(card: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _mesh_row(card: dict[str, Any]) -> dict[str, Any]:
-    """Returns MediaPipe's face mesh, refined and with its own detector, as a row beside those of the weights; it is a float network."""
-    rows = {row["source"]: row for row in card["mesh"]}
+def _peer_row(card: dict[str, Any], name: str) -> dict[str, Any]:
+    """Returns one of `PEERS_PX`, with its own detector, as a row beside those of the weights; it is a float network."""
+    rows = {row["source"]: row for row in card["mesh"] if row["model"] == name}
     usual, posed = (rows.get(source, {}) for source in measured_sources(card))
     return dict.fromkeys(_row(card)) | {
-        "weights": "MediaPipe's face mesh", "input px": 192, "core12 %": usual.get("core12 %"), "95 %": usual.get("core12 95 %"),
+        "weights": name, "input px": PEERS_PX.get(name), "core12 %": usual.get("core12 %"), "95 %": usual.get("core12 95 %"),
         "posed core12 %": posed.get("core12 %"), "nme %": usual.get("nme %"), "float core12 %": usual.get("core12 %"),
     }  # fmt: skip
 

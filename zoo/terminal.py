@@ -40,11 +40,12 @@ def _cell(value: Any) -> str:
 
 
 def markdown_table(rows: list[dict[str, Any]]) -> str:
-    """Returns rows as a Markdown table; None is a dash."""
+    """Returns rows as a Markdown table, with a column for each key that any row has; None is a dash."""
     if not rows:
         return "(none yet)"
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *([("-" if v is None else str(v)) for v in row.values()] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [columns, ["---"] * len(columns), *([("-" if row.get(key) is None else str(row[key])) for key in columns] for row in rows)]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in cells)
 
 
 def show(rows: Sequence[dict[str, Any]], as_json: bool = False, columns: Sequence[str] | None = None) -> None:

@@ -11,10 +11,12 @@ import pytest
 from training.evaluation import plots, report, sheet
 from training.evaluation.faces import drawn_face, known_points, measurable, title
 from training.evaluation.measure import Evaluation, evaluate, face_errors
+from training.evaluation.mirror import Mirrored
 from training.evaluation.models import BUDGETS, Footprint, footprint, resolve
 from training.evaluation.yaw import MEAN_HEAD, estimate_yaw_deg, yaw_bins
 from training.synthetic.look import sample_shape
 from training.synthetic.shape import Pose, project_points
+from training.teacher.mesh import mirrored
 from zoo import cards
 from zoo.alignment import Alignment
 from zoo.costs import count
@@ -214,3 +216,39 @@ def test_two_parts_of_one_set_are_not_taken_for_each_other():
     assert [record["paired"] and (record["paired"]["against"], record["paired"]["source"]) for record in records] == [
         None, ("a", "faces@val"), None, ("a", "faces@test"),
     ]  # fmt: skip
+
+
+def test_a_page_names_models_by_file_and_digest_and_no_folder_of_the_machine():
+    path = "/home/somebody/models/some.task"
+    results = [evaluation([0.02, 0.03, np.inf], model=path), evaluation([0.04, 0.05, 0.06], model="mixed-035-128")]
+    costs = {path: Footprint("MediaPipe's Face Landmarker", None, 4000, "ab" * 32), "mixed-035-128": Footprint("published int8", 5, 6)}
+    page = report.page(results, costs, mirror=True)
+    assert "somebody" not in page and "`some.task`: MediaPipe's Face Landmarker, SHA-256 `abab" in page
+    assert "mirror image" in page and "mirror" not in report.page(results, costs, mirror=False)
+    assert "| some.task | a set | 3 | 1 |" in page and r"| \|yaw\| deg |" in page
+    widths = [[line.replace(r"\|", "").count("|") for line in part.splitlines() if line.startswith("|")] for part in page.split("## ")]
+    assert all(len(set(part)) <= 1 for part in widths)
+
+
+def test_averaging_with_the_mirror_image_takes_away_what_a_model_does_to_one_side_only(faces):
+    class Leaning(Landmarker):
+        """Finds every point 3 px too far to the right: in the mirror, to the left."""
+
+        def __init__(self):
+            super().__init__(lambda crop: crop, 128)
+
+        def __call__(self, image, five):
+            sample, drawn = next(face for face in faces if face[1].shape == image.shape and near(face[1], image))
+            points = sample.image_points if np.array_equal(drawn, image) else mirrored(sample.image_points, image.shape[1])
+            return Prediction(points + [3.0, 0], np.ones(106, np.float32), five)
+
+        def detect(self, image, **options):
+            return [self(image, faces[0][0].five)]
+
+    def near(drawn, image):
+        return np.array_equal(drawn, image) or np.array_equal(drawn[:, ::-1], image)
+
+    plain, averaged = (evaluate(find, faces, "synthetic", "leaning", align="exact") for find in (Leaning(), Mirrored(Leaning())))
+    assert plain.nme.min() > 0.01 and averaged.nme.max() < 1e-9
+    image = faces[0][1]
+    np.testing.assert_allclose(Mirrored(Leaning()).detect(image)[0].points, faces[0][0].image_points)

@@ -115,6 +115,9 @@ def test_labels_carry_the_licence_of_what_they_were_bent_by(tmp_path):
     plain = write_labels(tmp_path / "x.npz", tmp_path / "fairface")
     bent = write_labels(tmp_path / "y.npz", tmp_path / "fairface", adapted_to=np.array("wild_68_train"))
     assert provenance(plain).tag == "open" and provenance(bent).tag == "research"
+    by_task = write_labels(tmp_path / "z.npz", tmp_path / "fairface", teacher=np.array("some.task"), teacher_sha256=np.array("ab" * 32))
+    assert "Face Landmarker (SHA-256 abababababab)" in provenance(by_task).labels and provenance(by_task).tag == "open"
+    assert "refined face mesh" in provenance(plain).labels and "Landmarker" not in provenance(plain).labels
     check_tag(((plain, 1.0),), "open")
     check_tag(((bent, 1.0),), "research")
     with pytest.raises(ZooError, match="only weights tagged research"):

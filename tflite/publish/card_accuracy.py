@@ -13,23 +13,26 @@ from training.evaluation.faces import Face, measurable
 from training.evaluation.measure import Evaluation
 from training.evaluation.mesh import Mesh
 from training.evaluation.report import worst_faces, worst_rows, yaw_rows
-from zoo.cards import FILES
+from zoo.cards import FILES, LANDMARKER_NAME, MESH_NAME
 from zoo.landmarker import load
 from zoo.schemes import SCHEMES
 
 
-def measured(out: Path, sources: Sequence[tuple[str, float | None]]) -> dict[str, Any]:
+def measured(out: Path, sources: Sequence[tuple[str, float | None]], peer: str | None = None) -> dict[str, Any]:
     """Returns the card's `accuracy`, `parts`, `yaw`, `ced`, `worst` and `mesh` of a folder's files, int8 and float32.
 
     `accuracy` has a row for each set, way to align and precision. The rest is of faces aligned by noisy five points: by set, the int8
     file's errors by part and by yaw, its ten worst faces, and by precision every face's nme in % of the outer eye corners' distance,
-    sorted, which is the cumulative error curve. `mesh` has a row of MediaPipe's face mesh for each set.
+    sorted, which is the cumulative error curve. `mesh` has a row of MediaPipe's face mesh for each set, and one of its Face Landmarker
+    where that is given.
 
     Args:
       out: folder with the files in `zoo.cards.FILES`.
       sources: (source, share of it that was held out, or None for all of it) pairs.
+      peer: the file of a Face Landmarker (.task), or None.
     """
     card: dict[str, Any] = {"accuracy": [], "parts": {}, "yaw": {}, "ced": {}, "worst": {}, "mesh": []}
+    meshes = {MESH_NAME: Mesh()} | ({LANDMARKER_NAME: Mesh(peer)} if peer else {})
     find = {precision: load(out / file) for precision, file in FILES.items()}
     for source, kept in sources:
         faces = evaluations.samples(source, kept)
@@ -45,7 +48,7 @@ def measured(out: Path, sources: Sequence[tuple[str, float | None]]) -> dict[str
                     card["parts"][title] = {part: round(100 * error, 2) for part, error in result.parts.items()}
                     card["yaw"][title] = [{k: v for k, v in row.items() if k not in {"model", "source"}} for row in yaw_rows(result)]
                     card["worst"][title] = _worst(result, faces)
-        card["mesh"].append(evaluations.evaluate(Mesh(), faces, source, "MediaPipe's face mesh").row() | {"source": title})
+        card["mesh"] += [evaluations.evaluate(mesh, faces, source, name).row() | {"source": title} for name, mesh in meshes.items()]
     return card
 
 

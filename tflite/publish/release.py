@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--held-out", action="append", metavar="SET", help="measure on this set's people kept from training (may be repeated)"
     )
+    parser.add_argument("--peer", metavar="FILE.task", help="measure MediaPipe's Face Landmarker, too, from this file")
     parser.add_argument("--rounds", type=int, default=40, help="of the benchmark (default %(default)s)")
     parser.add_argument("--check", action="store_true", help="measure and judge, but publish nothing")
     parser.add_argument(
@@ -67,7 +68,7 @@ def main(args: argparse.Namespace) -> int:
     for name in args.refresh or []:
         print(f"wrote the metadata of {refresh(name)} anew")
     for name in args.again or []:
-        print(f"measured {measure_again(name, args.source or ['synthetic'], args.rounds)} anew")
+        print(f"measured {measure_again(name, args.source or ['synthetic'], args.rounds, args.peer)} anew")
     if args.readme or args.refresh or args.again:
         print(f"wrote {model_cards.write_readme_table()}")
         return 0
@@ -78,7 +79,8 @@ def main(args: argparse.Namespace) -> int:
         raise ZooError(f"{folder.name} is a float run; publish takes a quantisation-aware one (python -m training quantize {folder.name})")
     with tempfile.TemporaryDirectory(prefix="publish-") as temporary:
         out = Path(temporary) / "weights"
-        card = make_card(folder, out, args.source or ([] if args.held_out else ["synthetic"]), args.held_out or [], args.rounds)
+        sources = args.source or ([] if args.held_out else ["synthetic"])
+        card = make_card(folder, out, sources, args.held_out or [], args.rounds, args.peer)
         terminal.show(card["accuracy"])
         terminal.show(card["latency"]["rows"])
         if card["problems"]:
@@ -129,7 +131,7 @@ def refresh(name: str) -> Path:
     return cards.weights_folder(name)
 
 
-def measure_again(name: str, sources: Sequence[str], rounds: int) -> Path:
+def measure_again(name: str, sources: Sequence[str], rounds: int, peer: str | None = None) -> Path:
     """Makes float file and golden tensors of published weights anew, and measures accuracy and time anew; returns the folder.
 
     The folder is replaced as a whole. The int8 file, `float.npz` and what the card says of training stay as they are.
@@ -142,7 +144,7 @@ def measure_again(name: str, sources: Sequence[str], rounds: int) -> Path:
             path.unlink()
         exports.export_published(name, out, [Path(cards.FILES["float32"]).stem])
         problems = [problem for file in cards.FILES.values() for problem in audits.audit(out / file, Path(file).stem).problems]
-        card |= measured(out, [(source, None) for source in sources])
+        card |= measured(out, [(source, None) for source in sources], peer)
         problems += _too_much_lost(card["accuracy"])
         if problems:
             raise ZooError(f"{name} stays as it is: {'; '.join(problems)}")
@@ -151,7 +153,9 @@ def measure_again(name: str, sources: Sequence[str], rounds: int) -> Path:
     return cards.weights_folder(name)
 
 
-def make_card(folder: Path, out: Path, sources: Sequence[str], held_out: Sequence[str], rounds: int) -> dict[str, Any]:
+def make_card(
+    folder: Path, out: Path, sources: Sequence[str], held_out: Sequence[str], rounds: int, peer: str | None = None
+) -> dict[str, Any]:
     """Writes a run's files and golden tensors into `out` and returns its card, with what speaks against publishing under `problems`."""
     configuration = runs.read_configuration(folder)
     facts = runs.read_facts(folder)
@@ -166,7 +170,8 @@ def make_card(folder: Path, out: Path, sources: Sequence[str], held_out: Sequenc
     for precision in set(exports.PRECISIONS) - {Path(file).stem for file in cards.FILES.values()}:
         (out / f"{precision}.tflite").unlink()  # audited, but not shipped: `python -m tflite export NAME` makes it from float.npz
     problems = [f"{precision}: {problem}" for precision, report in reports.items() for problem in report.problems]
-    exactness = measured(out, [(source, None) for source in sources] + [(source, configuration.held_out) for source in held_out])
+    pairs = [(source, None) for source in sources] + [(source, configuration.held_out) for source in held_out]
+    exactness = measured(out, pairs, peer)
     problems += _too_much_lost(exactness["accuracy"])
     write_golden(out)
     cost = count(spec)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from training.data.sources import SPLITS, parse_source, split_name
@@ -23,7 +23,8 @@ class Provenance:
     for_choosing: bool = False
 
 
-_MESH = "MediaPipe's refined face mesh, averaged with its mirror image and remapped by geometry alone"
+_HOW = ", averaged with its mirror image and remapped by geometry alone"
+_MESH = f"MediaPipe's refined face mesh{_HOW}"
 _FRL = "Face Research Lab London Set and Young Adult White Faces (DeBruine and Jones 2017)"
 _FAIRFACE = "FairFace (Karkkainen and Joo, WACV 2021)"
 _FAIRFACE_LICENCE = "CC BY 4.0; the licences of the single photographs (Flickr) are not supplied with the set"
@@ -64,7 +65,7 @@ def provenance(source: str) -> Provenance | None:
     Raises:
       ZooError: a labels file is broken.
     """
-    path, adapted_to, blended_with = Path(split_name(source)[0]), None, None
+    path, adapted_to, blended_with, teacher = Path(split_name(source)[0]), None, None, {}
     name = path.stem
     if path.suffix == ".npz" and path.is_file():
         arrays = headers(path)
@@ -72,9 +73,13 @@ def provenance(source: str) -> Provenance | None:
             root = Path(scalar(path, "root"))
             name = root.parent.name if root.name == "images" else root.name
         adapted_to, blended_with = (scalar(path, key) if key in arrays else None for key in ("adapted_to", "blended_with"))
+        teacher = {key: scalar(path, key) for key in ("teacher", "teacher_sha256") if key in arrays}
     known = KNOWN.get(name) or _of_format(source)
     if adapted_to is not None:
         known = _adapted(name, known, adapted_to)
+    if known is not None and teacher.get("teacher", "mesh") != "mesh":
+        landmarker = f"MediaPipe's Face Landmarker (SHA-256 {teacher.get('teacher_sha256', 'unknown')[:12]})"
+        known = replace(known, labels=known.labels.replace(_MESH, landmarker + _HOW))
     return known if blended_with is None else _blended(name, known, blended_with)
 
 

@@ -32,9 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--align", choices=ALIGNMENTS, default="noisy",
                         help="five points: the labels' with the detector's noise (default), the detector's, the labels'")  # fmt: skip
     parser.add_argument("--held-out", action="store_true", help="only the people that trainings with the default --held-out never saw")
+    parser.add_argument("--mirror", action="store_true", help="average every model's points with those it finds in the mirror image")
     parser.add_argument("--csv", metavar="FILE", help="write the errors of every face")
     parser.add_argument("--plot", metavar="FILE.png", help="draw the cumulative error curves of all models")
     parser.add_argument("--worst", metavar="FILE.png", help=f"draw each model's {report.WORST} worst faces, and list them")
+    parser.add_argument("--page", metavar="FILE.md", help="write the tables as a page, with what they were measured by")
     parser.add_argument("--json", action="store_true", help="print everything for programs: a record for each model and source")
 
 
@@ -48,9 +50,11 @@ def main(args: argparse.Namespace) -> int:
     sources = {name: samples(name, Configuration("").held_out if args.held_out else None) for name in args.source or ["synthetic"]}
     results, costs = [], {}
     for model in args.models:
-        find, costs[model] = landmarker(model), footprint(model)
+        find, costs[model] = landmarker(model, args.mirror), footprint(model)
         results += [evaluate(find, faces, name, model, args.align) for name, faces in sources.items()]
     written = []
+    if args.page:
+        written.append(write_whole(args.page, report.page(results, costs, args.mirror)))
     if args.csv:
         written.append(write_whole(args.csv, report.csv_text(results)))
     if args.plot:

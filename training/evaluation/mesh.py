@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from training.teacher import finder
-from training.teacher.mesh import mesh_to_106
+from training.teacher.mesh import label, mesh_to_106
 from zoo.landmarker import Prediction
 from zoo.schemes import SCHEMES
 
@@ -20,13 +20,17 @@ class Mesh:
 
     Attributes:
       teacher: as `training.teacher.finder` takes it.
+      mirror: whether its mesh is averaged with that of the mirror image, as `python -m training label` does.
     """
 
-    def __init__(self, teacher: str = finder.MESH):
+    def __init__(self, teacher: str = finder.MESH, mirror: bool = False):
         finder.opened(teacher)
-        self.teacher = teacher
+        self.teacher, self.mirror = teacher, mirror
 
     def detect(self, image: np.ndarray, **_: Any) -> list[Prediction]:
         """Returns the faces of a picture (H, W, 3) uint8 RGB; it has no scores of single points, so that all are 1."""
-        found = [mesh_to_106(mesh) for mesh in finder.find_meshes(image, self.teacher)]
+        if self.mirror:
+            found = [one.points for one in label(image, self.teacher)]
+        else:
+            found = [mesh_to_106(mesh) for mesh in finder.find_meshes(image, self.teacher)]
         return [Prediction(points, np.ones(len(points), np.float32), SCHEMES["106"].five_points(points)) for points in found]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from training.evaluation.mesh import MESH, TASK, Mesh
+from training.evaluation.mirror import Mirrored
 from training.learning import runs
 from training.teacher import finder
 from training.teacher.finder import teacher_file
@@ -17,7 +18,7 @@ from zoo import cards, terminal
 from zoo.alignment import DETECTOR_TEMPLATE, LABEL_TEMPLATE
 from zoo.costs import count
 from zoo.errors import ZooError
-from zoo.files import read_json
+from zoo.files import read_json, sha256
 from zoo.landmarker import Landmarker, load
 from zoo.nets import build, from_arrays
 from zoo.nets.weights import read_arrays
@@ -87,16 +88,13 @@ def _shape_beside(file: Path) -> VariantSpec | None:
     return None
 
 
-def landmarker(model: str) -> Landmarker | Mesh:
-    """Returns the landmarker of what `resolve` finds."""
+def landmarker(model: str, mirror: bool = False) -> Landmarker | Mesh | Mirrored:
+    """Returns the landmarker of what `resolve` finds; `mirror` averages its points with those it finds in the mirror image."""
     found = resolve(model)
-    if model == MESH:
-        return Mesh()
-    if model.endswith(TASK):
-        return Mesh(model)
-    if found.kind == "run":
-        return _of_run(found.path)
-    return load(found.path)
+    if model == MESH or model.endswith(TASK):
+        return Mesh(finder.MESH if model == MESH else model, mirror)
+    find = _of_run(found.path) if found.kind == "run" else load(found.path)
+    return Mirrored(find) if mirror else find
 
 
 def _of_run(folder: Path) -> Landmarker:
@@ -122,11 +120,12 @@ def _of_run(folder: Path) -> Landmarker:
 
 @dataclass(frozen=True)
 class Footprint:
-    """Multiply-accumulates of a crop and bytes of the file; None where they are not known. `kind` is `Model`'s."""
+    """Multiply-accumulates of a crop and bytes of the file; None where they are not known. `kind` is `Model`'s; a run has no SHA-256."""
 
     kind: str
     macs: int | None
     size_bytes: int
+    sha256: str = ""
 
     def row(self) -> dict[str, Any]:
         """Returns the costs, and for each budget whether it is kept."""
@@ -147,6 +146,6 @@ def footprint(model: str) -> Footprint:
     found = resolve(model)
     cost = found.spec and count(found.spec)
     if found.kind != "run":
-        return Footprint(found.kind, cost and cost.macs, found.path.stat().st_size)
+        return Footprint(found.kind, cost and cost.macs, found.path.stat().st_size, sha256(found.path))
     quantized = runs.read_configuration(found.path).quantized
     return Footprint("run, quantised" if quantized else "run, float", cost.macs, cost.parameters * (1 if quantized else 4))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from training.evaluation.measure import NORMALISERS, Evaluation
 from training.evaluation.models import FLOP_PER_MAC, Footprint
 from training.evaluation.words import interval
 from training.evaluation.yaw import yaw_bins
+from zoo.terminal import markdown_table
 
 WORST = 10
 CAPTION = (
@@ -128,6 +131,22 @@ def tables(results: Sequence[Evaluation], costs: dict[str, Footprint]) -> dict[s
         "Paired differences on the same faces, in points of % of eyes; below 0 is better than the first model": paired_rows(results),
     }
     return {title: rows for title, rows in found.items() if rows}
+
+
+def page(results: Sequence[Evaluation], costs: dict[str, Footprint], mirror: bool) -> str:
+    """Returns all tables as a page of Markdown: models go by their files' names and SHA-256, and the command that wrote it is given."""
+    names = {model: Path(model).name for model in costs}
+    named = [replace(result, model=names[result.model]) for result in results]
+    found = tables(named, {names[model]: cost for model, cost in costs.items()})
+    files = [f"- `{names[model]}`: {cost.kind}" + (f", SHA-256 `{cost.sha256}`" if cost.sha256 else "") for model, cost in costs.items()]
+    sources = " ".join(f"--source {source}" for source in dict.fromkeys(title(result.source) for result in results))
+    command = f"python -m training evaluate {' '.join(names.values())} {sources}{' --mirror' if mirror else ''} --page FILE"
+    return "\n\n".join([
+        f"# {', '.join(names.values())}",
+        *(["The points of every model are averaged with those it finds in the mirror image."] if mirror else []),
+        *(f"## {heading}\n{markdown_table(rows)}" for heading, rows in found.items()),
+        CAPTION, "\n".join(files), f"Written by `{command}`.\n",
+    ])  # fmt: skip
 
 
 def records(results: Sequence[Evaluation], costs: dict[str, Footprint]) -> list[dict[str, Any]]:
