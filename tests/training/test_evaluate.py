@@ -118,7 +118,7 @@ def test_mediapipes_mesh_is_measured_beside_ours(capsys, few):
 
 
 def test_a_detector_that_finds_nothing_is_reported_and_not_drawn_over(tmp_path, capsys, few, monkeypatch, faces):
-    monkeypatch.setattr(evaluate, "landmarker", lambda model: Oracle(faces))
+    monkeypatch.setattr(evaluate, "landmarker", lambda model, mirror: Oracle(faces))
     files = [str(tmp_path / name) for name in ("curves.png", "worst.png", "faces.csv")]
     arguments = ["--align", "detector", "--plot", files[0], "--worst", files[1], "--csv", files[2]]
     assert main(["evaluate", "mixed-035-128:int8", *arguments]) == 0
