@@ -6,7 +6,7 @@ A face here is edge-based points and a picture that is black but for a dot on on
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -66,10 +66,16 @@ def in_scheme(points_106: np.ndarray, count: int) -> np.ndarray:
         return to_scheme(points_106, str(count))
     if count == 70:
         return np.vstack([to_scheme(points_106, "68"), points_106[[104, 105]]])
-    places = mapping._COFW_TO_106 if count == 29 else mapping._WEBMORPH_TO_106
     points = np.tile(points_106[16], (count, 1))
-    points[list(places.values())] = points_106[list(places)]
+    for places, given in _places(points_106, count):
+        points[list(places.values())] = given[list(places)]
     return points
+
+
+def _places(points_106: np.ndarray, count: int) -> list[tuple[Mapping[int, int], np.ndarray]]:
+    if count == 29:
+        return [(mapping._COFW_TO_106, points_106)]
+    return [(mapping._WEBMORPH_TO_68, to_scheme(points_106, "68")), (mapping._PUPILS_189, points_106)]
 
 
 def save(path: Path, image: np.ndarray) -> None:

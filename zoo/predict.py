@@ -18,7 +18,7 @@ from zoo.errors import ZooError, one_line
 from zoo.images import list_images, read_image, write_image
 from zoo.landmarker import Landmarker, Prediction
 from zoo.overlay import draw_points
-from zoo.schemes import get_scheme, to_scheme
+from zoo.schemes import get_scheme, scores_as_scheme, to_scheme
 
 CONVENTION = "(x, y) in pixels of the upright picture, edge-based: the centre of the top left pixel is (0.5, 0.5)"
 # Decimal places of printed pixels and scores; a hundredth of a pixel is far below the networks' error.
@@ -136,7 +136,7 @@ def _predict_one(path: Path, find: Landmarker, target: Path | None, scheme: str,
 
 def face_points(face: Prediction, scheme: str) -> tuple[np.ndarray, np.ndarray]:
     """Returns a face's points (N, 2) and scores (N,) in the order of `scheme`."""
-    return to_scheme(face.points, scheme), to_scheme(np.asarray(face.scores)[:, None], scheme)[:, 0]
+    return to_scheme(face.points, scheme), scores_as_scheme(face.scores, scheme)
 
 
 def table_rows(results: Iterable[Result]) -> list[dict[str, Any]]:

@@ -12,17 +12,19 @@ from training.learning import augmentation
 from training.learning.augmentation import occlude, photometric
 from training.learning.batches import batches, held_out_rows, make_batch, prepare, training_rows
 from training.learning.configuration import Configuration
+from training.learning.loop import _check_batch
+from training.learning.negatives import negative_crop
 from training.readers.groups import is_held_out
 from training.synthetic import packs as drawn
 from training.synthetic.faces import draw_face
-from zoo.alignment import LABEL_TEMPLATE, four_points
+from zoo.alignment import LABEL_TEMPLATE, Alignment, four_points
 from zoo.errors import ZooError
 from zoo.schemes import SCHEMES
 
 STRIDE = 4
 DOT_CELLS = 0.05 / STRIDE * 4  # a dot is found to a twentieth of a crop pixel on small crops; here enlarged ones come too
 MIRROR = SCHEMES["106"].mirror
-PLAIN = Configuration("mixed-035-096", batch=6, steps=10, photometric=0.0, occlusion_chance=0.0, held_out=0.0)
+PLAIN = Configuration("mixed-035-096", batch=6, steps=10, photometric=0.0, occlusion_chance=0.0, negative_chance=0.0, held_out=0.0)
 
 
 def pack_of(images, points, groups=None):
@@ -32,7 +34,7 @@ def pack_of(images, points, groups=None):
         "memory", np.concatenate([image.ravel() for image in images]), np.cumsum([0, *sizes[:-1]]), np.array([i.shape[:2] for i in images]),
         np.array(points, np.float32), np.ones((len(images), 106), np.float32),
         np.array([four_points(SCHEMES["106"].five_points(p)) for p in points], np.float32),
-        np.array(groups or [f"person{i}" for i in range(len(images))]),
+        np.array(groups or [f"person{i}" for i in range(len(images))]), np.zeros((len(images), 106), np.uint8),
     )  # fmt: skip
 
 
@@ -56,7 +58,7 @@ def test_a_batch_follows_from_seed_and_step_alone(faces):
     for other in (one_batch(configuration, faces, 4), one_batch(replace(configuration, seed=1), faces, 3)):
         assert not np.array_equal(first.targets, other.targets)
     assert first.crops.shape == (6, 96, 96, 3) and first.crops.dtype == np.uint8
-    assert first.targets.shape == (6, 106, 3) and first.targets.dtype == np.float32
+    assert first.targets.shape == (6, 106, 4) and first.targets.dtype == np.float32
 
 
 @pytest.mark.parametrize(("first", "ahead", "workers"), [(0, 6, 1), (0, 1, 1), (0, 3, 3), (4, 6, 2), (9, 6, 1), (10, 6, 1)])
@@ -85,7 +87,7 @@ def test_sources_are_drawn_by_their_shares(faces):
 
 def test_a_mirrored_crop_has_mirrored_pixels_and_the_points_of_the_other_side(faces):
     plain, mirrored = (one_batch(replace(PLAIN, mirror_chance=chance), faces) for chance in (0.0, 1.0))
-    expected = plain.targets[:, MIRROR] * [-1, 1, 1] + [24, 0, 0]
+    expected = plain.targets[:, MIRROR] * [-1, 1, 1, 1] + [24, 0, 0, 0]
     seen = mirrored.targets[..., 2] > 0
     assert seen.mean() > 0.9 and np.array_equal(seen, plain.targets[:, MIRROR, 2] > 0)
     assert np.abs(mirrored.targets - expected)[seen].max() < 1e-4
@@ -184,7 +186,7 @@ def test_augmentation_keeps_shape_and_type_and_leaves_its_input(size):
     changed = 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        out = photometric(occlude(crop, rng, 0.5), rng, 1.0)
+        out = photometric(occlude(crop, rng, 0.5)[0], rng, 1.0)
         assert out.shape == (size, size, 3) and out.dtype == np.uint8
         changed += not np.array_equal(out, crop)
     assert np.array_equal(crop, before)
@@ -195,13 +197,20 @@ def test_augmentation_of_no_strength_does_nothing():
     crop = draw_face(0, 96).image
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        assert photometric(occlude(crop, rng, 0.0), rng, 0.0) is crop
+        assert photometric(occlude(crop, rng, 0.0)[0], rng, 0.0) is crop
 
 
 def test_occlusions_hide_only_a_part():
-    crop = np.full((128, 128, 3), 100, np.uint8)
-    hidden = [(occlude(crop, np.random.default_rng(seed), 1.0) != 100).any(2).mean() for seed in range(40)]
-    assert max(hidden) < 0.6 and np.mean([share > 0.005 for share in hidden]) > 0.9
+    crop = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    shares = []
+    for seed in range(200):
+        out, covered = occlude(crop, np.random.default_rng(seed), 1.0)
+        assert covered.shape == (128, 128) and covered.dtype == bool
+        changed = (out != crop).any(2)
+        assert not changed[~covered].any() and changed[covered].mean() > 0.98  # the mask is what the occluder covers, no more, no less
+        shares.append(covered.mean())
+    assert max(shares) < 0.75 and np.mean([share > 0.005 for share in shares]) > 0.9
+    assert not occlude(crop, np.random.default_rng(0), 0.0)[1].any()
 
 
 @pytest.mark.parametrize("change", ["_blur", "_coarse"])
@@ -261,7 +270,7 @@ def test_a_set_of_68_points_trains_what_it_knows(tmp_path):
     write_folder(tmp_path / "set", 1, scheme="68")
     pack = prepare(str(tmp_path / "set"), tmp_path / "packs")
     assert pack.points.shape == (1, 106, 2)
-    assert 0.5 < pack.weights.mean() < 0.8 and set(np.unique(pack.weights)) == {0.0, 1.0}
+    assert pack.weights.sum() == 88 and set(np.unique(pack.weights)) == {0.0, 1.0}  # but lower brows, sides of the nose and pupils
 
 
 def test_a_pack_is_made_once_and_again_when_its_source_changes(tmp_path, monkeypatch):
@@ -337,6 +346,60 @@ def test_rounded_targets_lie_in_the_middles_of_the_same_cells(faces):
     seen = exact[..., 2] > 0
     assert np.array_equal(np.floor(exact[seen][:, :2]), np.floor(rounded[seen][:, :2]))
     assert (rounded[seen][:, :2] % 1 == 0.5).all() and (exact[seen][:, :2] % 1 != 0.5).any()
+
+
+# ---- hidden points, and crops of nothing -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mirror_chance", [0.0, 1.0])
+def test_a_point_hidden_in_the_label_is_wanted_wider(faces, mirror_chance):
+    hidden = np.zeros((len(faces), 106), np.uint8)
+    hidden[:, [0, 66, 90]] = 1
+    plain = replace(PLAIN, mirror_chance=mirror_chance, hidden_sigma_cells=2.5)
+    targets, shown = (one_batch(plain, replace(faces, hidden=marks)).targets for marks in (hidden, 0 * hidden))
+    wide = np.array([0, 66, 90]) if mirror_chance == 0 else MIRROR[[0, 66, 90]]
+    assert (targets[:, wide, 3] == np.float32(2.5)).all()
+    assert (np.delete(targets[..., 3], wide, 1) == np.float32(PLAIN.sigma_cells)).all() and (shown[..., 3] == np.float32(0.7)).all()
+    np.testing.assert_array_equal(targets[..., :3], shown[..., :3])  # it lies where it lay and weighs what it weighed
+
+
+def test_a_point_under_an_occluder_is_wanted_wider(faces, monkeypatch):
+    """An occluder over the left half of every crop: the points there, and no others, are hidden."""
+    left = np.zeros((96, 96), bool)
+    left[:, :48] = True
+    monkeypatch.setattr("training.learning.batches.occlude", lambda crop, rng, chance: (np.where(left[..., None], np.uint8(0), crop), left))
+    batch = one_batch(PLAIN, faces)
+    seen = batch.targets[..., 2] > 0
+    x, sigma = batch.targets[seen][:, 0], batch.targets[seen][:, 3]
+    assert np.array_equal(sigma == np.float32(PLAIN.hidden_sigma_cells), x * STRIDE < 48) and 0.2 < (x * STRIDE < 48).mean() < 0.8
+
+
+def test_a_crop_of_nothing_wants_flat_maps(faces):
+    often = replace(PLAIN, batch=200, negative_chance=0.5)
+    targets = one_batch(often, faces).targets
+    nothing = (targets[..., 3] > 100).all(1)
+    assert 0.4 < nothing.mean() < 0.6 and np.array_equal(nothing, (targets[..., 3] > 100).any(1))
+    assert (targets[nothing][..., 2] == 1).all() and (targets[nothing][..., :2] == PLAIN.spec.grid / 2).all()
+    assert (targets[~nothing][..., 3] < 100).all()
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_a_crop_of_nothing_shows_no_aligned_face(size):
+    """Its inner points never lie as an aligned face's do, and what is seen of the face is turned, of another size, or beside."""
+    face = draw_face(0, 256)
+    alignment = Alignment.from_five(SCHEMES["106"].five_points(face.points), size)
+    aligned, plain = alignment.crop(face.image).astype(int), 0
+    for seed in range(60):
+        crop = negative_crop(face.image, alignment, np.random.default_rng(seed))
+        assert crop.shape == (size, size, 3) and crop.dtype == np.uint8
+        assert np.abs(crop - aligned).mean() > 10
+        plain += len(np.unique(crop.reshape(-1, 3), axis=0)) == 1
+    assert plain > 0  # a flat colour is among them
+
+
+def test_checks_while_training_have_neither_occluders_nor_crops_of_nothing(faces):
+    batch = _check_batch(replace(PLAIN, occlusion_chance=1.0, negative_chance=1.0), [faces])
+    assert (batch.targets[..., 3] == np.float32(PLAIN.sigma_cells)).all()
 
 
 UNJITTERED = replace(PLAIN, rotation_deg=0.0, scale=0.0, shift=0.0, wide_chance=0.0, mirror_chance=0.0)

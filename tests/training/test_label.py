@@ -14,10 +14,14 @@ from training.teacher import finder, label_file, labelling
 from training.teacher import mesh as teacher
 from training.teacher.adapter import Adapter
 from training.teacher.mesh_mirror import mirrored_mesh
+from training.teacher.occlusion import self_occluded
 from zoo.detector import Face
 from zoo.errors import ZooError
 from zoo.images import write_image
-from zoo.schemes import SCHEMES
+from zoo.schemes import SCHEMES, from_scheme, to_scheme
+from zoo.stations import DEFINITION
+
+MARKS = {"teacher": "mesh", "teacher_sha256": "0" * 64}
 
 
 def folder_of(tmp_path: Path, *pictures: str) -> Path:
@@ -86,7 +90,7 @@ def write_part(path: Path, names: list[str], states: list[str], disagreement: li
 def test_chunks_become_one_file_with_what_is_trusted(tmp_path):
     first = write_part(tmp_path / "0.npz", ["a.jpg", "b.jpg"], ["face", "no face"], [0.02, np.nan], 0)
     second = write_part(tmp_path / "1.npz", ["a longer name.jpg", "d.jpg", "e.jpg"], ["face", "face", "unreadable"], [0.01, 0.5, np.nan], 1)
-    summary = label_file.merge(tmp_path, [tmp_path / "0.npz", tmp_path / "1.npz"], tmp_path / "out.npz", 0.08, 70, {})
+    summary = label_file.merge(tmp_path, [tmp_path / "0.npz", tmp_path / "1.npz"], tmp_path / "out.npz", 0.08, 70, MARKS)
     assert summary["kept"] == 2 and summary["disagree"] == 1
     assert summary["no face"] == 1 and summary["unreadable"] == 1 and summary["points outside %"] == round(100 / 106, 2)
     assert summary["left out"] == {"no face": ["b.jpg"], "disagree": ["d.jpg"], "unreadable": ["e.jpg"]}
@@ -95,6 +99,10 @@ def test_chunks_become_one_file_with_what_is_trusted(tmp_path):
         for key in ("points", "mesh", "disagreement", "size"):
             np.testing.assert_array_equal(found[key], np.stack([first[key][0], second[key][0]]))
         assert found["weights"].shape == (2, 106) and (found["weights"] == 0).sum() == 2 and (found["weights"][:, 0] == 0).all()
+        assert np.array_equal(found["hidden"], [self_occluded(mesh) for mesh in found["mesh"]]) and found["hidden"].any()
+        assert {key: str(found[key]) for key in ("root", "definition", "teacher")} == {
+            "root": str(tmp_path.resolve()), "definition": DEFINITION, "teacher": "mesh",
+        }  # fmt: skip
 
 
 def test_a_face_turned_too_far_is_left_out_and_said_so(tmp_path):
@@ -137,9 +145,35 @@ def test_the_mirror_is_asked_about_the_same_face(monkeypatch):
     np.testing.assert_allclose(second.mesh, left + [0.15, 0, 0])
 
 
+def test_a_mirror_that_shows_no_face_is_a_disagreement(monkeypatch):
+    mesh = np.random.default_rng(0).uniform(0, 40, (MESH_COUNT, 3))
+    answers = iter([[mesh], []])
+    monkeypatch.setattr(teacher, "find_meshes", lambda image, by: next(answers))
+    (alone,) = teacher.label(np.zeros((60, 200, 3), np.uint8))
+    assert np.isinf(alone.disagreement) and np.array_equal(alone.mesh, mesh)
+
+
+@pytest.mark.parametrize("scheme", ["106", "68"])
+def test_people_go_over_the_teacher_in_every_scheme(tmp_path, scheme):
+    """Where the pictures' own landmarks.npz knows a point it is taken, with a weight of 1; the teacher's stays elsewhere."""
+    first = write_part(tmp_path / "0.npz", ["a.jpg", "b.jpg"], ["face", "face"], [0.02, 0.02], 0)
+    human = to_scheme(draw_face(3, 100).points, scheme)
+    np.savez(tmp_path / "landmarks.npz", names=np.array(["b.jpg"]), points=human[None] - 0.5)
+    summary = label_file.merge(tmp_path, [tmp_path / "0.npz"], tmp_path / "out.npz", 0.08, 70, MARKS)
+    assert summary["with human points"] == 1
+    full, known = from_scheme(human, scheme)
+    with np.load(tmp_path / "out.npz", allow_pickle=False) as found:
+        np.testing.assert_allclose(found["points"][1, known], full[known], atol=1e-3)
+        np.testing.assert_array_equal(found["points"][1, ~known], first["points"][1, ~known])
+        np.testing.assert_array_equal(found["points"][0], first["points"][0])
+        assert (found["weights"][1, known] == 1).all()
+
+
 def test_bending_writes_every_column_again_and_the_points_bent(tmp_path):
-    write_part(tmp_path / "0.npz", ["a.jpg", "b.jpg"], ["face", "face"], [0.02, 0.03], 0)
-    label_file.merge(tmp_path, [tmp_path / "0.npz"], tmp_path / "plain.npz", 0.08, 70, {})
+    arrays = write_part(tmp_path / "0.npz", ["a.jpg", "b.jpg"], ["face", "face"], [0.02, 0.03], 0)
+    arrays["points"] = np.array([teacher.mesh_to_106(mesh) for mesh in arrays["mesh"]], np.float32)
+    np.savez(tmp_path / "0.npz", **arrays)
+    label_file.merge(tmp_path, [tmp_path / "0.npz"], tmp_path / "plain.npz", 0.08, 70, MARKS)
     shift = Adapter(np.zeros(2 * MESH_COUNT), np.ones(2 * MESH_COUNT), np.zeros((2 * MESH_COUNT, 136)), np.zeros(136))
     with np.load(tmp_path / "plain.npz") as plain:
         expected = {key: plain[key] for key in plain.files}

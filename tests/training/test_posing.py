@@ -47,10 +47,10 @@ def test_no_turn_is_the_plain_crop(mesh):
     face = TurnedFace(texture(), mesh, points, 0.0, 0.0)
     assert np.abs(face.points - points).max() < 1e-9
     alignment = Alignment.from_five(np.array([[90, 100], [150, 100], [120, 130], [105, 160], [135, 160.0]]), 128)
-    crop, seen = face.crop(alignment, cv2.BORDER_CONSTANT, (0, 0, 0))
+    crop, hidden = face.crop(alignment, cv2.BORDER_CONSTANT, (0, 0, 0))
     plain = alignment.crop(texture())
     assert np.abs(crop.astype(int) - plain)[2:-2, 2:-2].max() <= 2
-    assert seen.mean() > 0.95
+    assert hidden.mean() < 0.05
 
 
 @pytest.mark.parametrize(("yaw", "pitch"), [(30, 0), (-30, 0), (20, 10), (0, -15), (-35, 8)])
@@ -58,8 +58,8 @@ def test_pixels_and_points_go_together(mesh, yaw, pitch):
     """Where a shown point lands, the crop must have the colour of where it came from."""
     points = mesh_to_106(mesh)
     face = TurnedFace(texture(), mesh, points, yaw, pitch)
-    crop, seen = face.crop(whole(), cv2.BORDER_CONSTANT, (0, 0, 0))
-    inner = seen.copy()
+    crop, hidden = face.crop(whole(), cv2.BORDER_CONSTANT, (0, 0, 0))
+    inner = ~hidden
     inner[:33] = False  # on the outline the surface is seen edge-on
     assert inner.sum() > 40
     columns, rows = np.clip((face.points[inner] - 0.5).round().astype(int), 0, SIZE - 1).T
@@ -72,10 +72,10 @@ def test_a_positive_yaw_looks_to_the_right_and_hides_the_right_side(mesh):
     face = TurnedFace(texture(), mesh, points, 40.0, 0.0)
     nose = face.points[54] - points[54]
     assert nose[0] > 20 and abs(nose[1]) < 1
-    _, seen = face.crop(whole(), cv2.BORDER_CONSTANT, (0, 0, 0))
-    assert seen[:33].all()  # the contour is what the turned face shows
-    _, seen = TurnedFace(texture(), mesh, points, 60.0, 0.0).crop(whole(), cv2.BORDER_CONSTANT, (0, 0, 0))
-    assert seen[33:42].all() and not seen[42:47].all()  # the far brow goes behind the forehead
+    _, hidden = face.crop(whole(), cv2.BORDER_CONSTANT, (0, 0, 0))
+    assert not hidden[:33].any()  # the contour is what the turned face shows
+    _, hidden = TurnedFace(texture(), mesh, points, 60.0, 0.0).crop(whole(), cv2.BORDER_CONSTANT, (0, 0, 0))
+    assert not hidden[33:42].any() and hidden[42:47].any()  # the far brow goes behind the forehead
 
 
 def test_a_turn_can_be_taken_back_from_the_yaw(mesh):
@@ -114,14 +114,15 @@ def pack_with(mesh, copies=4):
         "memory", np.concatenate([image.ravel()] * copies), np.arange(copies) * image.size, np.array([image.shape[:2]] * copies),
         np.array([points] * copies, np.float32), np.ones((copies, 106), np.float32),
         np.array([four_points(SCHEMES["106"].five_points(points))] * copies, np.float32), np.array([f"person{i}" for i in range(copies)]),
-        np.array([mesh] * copies, np.float32),
+        np.zeros((copies, 106), np.uint8), np.array([mesh] * copies, np.float32),
     )  # fmt: skip
 
 
 def test_batches_turn_as_often_as_asked(mesh):
     pack = pack_with(mesh)
     plain = Configuration(
-        "mixed-035-096", batch=8, photometric=0.0, occlusion_chance=0.0, wide_chance=0.0, mirror_chance=0.0, rotation_deg=0.0
+        "mixed-035-096", batch=8, photometric=0.0, occlusion_chance=0.0, wide_chance=0.0, mirror_chance=0.0, rotation_deg=0.0,
+        negative_chance=0.0,
     )
     sideways = {}
     for chance in (0.0, 1.0):
@@ -131,7 +132,7 @@ def test_batches_turn_as_often_as_asked(mesh):
         sideways[chance] = np.abs((x[:, 54] - (x[:, 66] + x[:, 79]) / 2) / (x[:, 79] - x[:, 66]))
     assert sideways[0.0].max() < 0.01 < 0.05 < sideways[1.0].max()
     without = replace(pack, meshes=None)
-    assert np.array_equal(make_batch(replace(plain, turn_chance=1.0), [without], [np.arange(4)], 0).targets.shape, (8, 106, 3))
+    assert np.array_equal(make_batch(replace(plain, turn_chance=1.0), [without], [np.arange(4)], 0).targets.shape, (8, 106, 4))
 
 
 def test_rare_yaws_come_more_often_where_that_is_asked_for(mesh):

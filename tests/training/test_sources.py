@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 
 from training.data.provenance import check_tag, provenance
-from training.data.sources import fingerprint, from_webmorph_189, parse_source, read_source
+from training.data.sources import fingerprint, parse_source, read_source
 from training.learning.batches import prepare
 from training.learning.fit import parse_sources
 from training.readers.formats import FORMATS, detect
+from training.readers.mapping import to_106
 from training.readers.problems import Problems
 from zoo.errors import ZooError
 from zoo.schemes import SCHEMES
+from zoo.stations import DEFINITION
 
 MIRROR = SCHEMES["106"].mirror
 
@@ -26,7 +28,7 @@ def write_labels(path, count=2, **changes):
     arrays = {
         "root": np.array("pictures"), "names": np.array([f"a_{i}.jpg" for i in range(count)]),
         "points": rng.uniform(0, 99, (count, 106, 2)), "weights": np.ones((count, 106)),
-        "mesh": rng.uniform(0, 99, (count, 478, 3)).astype(np.float32),
+        "mesh": rng.uniform(0, 99, (count, 478, 3)).astype(np.float32), "definition": np.array(DEFINITION),
     }  # fmt: skip
     np.savez(path, **{key: value for key, value in (arrays | changes).items() if value is not None})
     return path
@@ -43,7 +45,11 @@ def test_a_labels_file_gives_its_samples_with_their_meshes(tmp_path):
     with np.load(path) as archive:
         assert np.array_equal(np.array([first.mesh, second.mesh]), archive["mesh"])
         assert np.array_equal(second.image_points, archive["points"][1])
-    assert next(read_source(str(write_labels(tmp_path / "no mesh.npz", mesh=None)))).mesh is None
+    bare = next(read_source(str(write_labels(tmp_path / "no mesh.npz", mesh=None, definition=None))))
+    assert bare.mesh is None and bare.hidden is None and first.hidden is None
+    marks = np.arange(212).reshape(2, 106) % 3 == 0
+    hidden = read_source(str(write_labels(tmp_path / "hidden.npz", hidden=marks)))
+    assert np.array_equal([sample.hidden for sample in hidden], marks)
 
 
 def test_labels_of_a_folder_become_edge_based(tmp_path):
@@ -145,6 +151,8 @@ def bad_sources(folder):
         str(write_labels(folder / "weightless.npz", weights=None)): "has no array 'weights'",
         str(write_labels(folder / "short.npz", names=np.array(["a"]))): r"names of shape \(1,\)",
         str(write_labels(folder / "98.npz", points=np.zeros((2, 98, 2)))): r"\(2, 98, 2\)",
+        str(write_labels(folder / "before.npz", definition=None)): "before they were corrected; again: python -m training label pictures",
+        str(write_labels(folder / "other.npz", definition=np.array("300-W stations"))): "marks other places than today's 106 points",
         str(write_labels(folder / "heavy.npz", weights=np.ones(2))): r"weights of shape \(2,\)",
     }  # fmt: skip
 
@@ -205,7 +213,9 @@ def test_a_weight_that_is_not_a_positive_number_is_refused(word):
 
 
 def test_webmorph_templates_give_what_both_schemes_mean():
-    full, known = from_webmorph_189(np.random.default_rng(0).uniform(1, 99, (189, 2)))
+    points = np.random.default_rng(0).uniform(1, 99, (189, 2))
+    full, known = to_106(points)
+    assert np.array_equal(full[[84, 87, 90, 93]], points[[87, 90, 93, 106]])  # corners and middles of the lips, as the 68 have them
     assert known.sum() == 22 and not full[~known].any()
     assert known[list(SCHEMES["106"].outer_eyes)].all() and known[list(SCHEMES["106"].mouth_corners)].all()
     assert np.array_equal(known[MIRROR], known)

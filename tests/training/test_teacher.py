@@ -24,19 +24,20 @@ from zoo.schemes import SCHEMES, to_scheme
 TEACHER_ON_DRAWINGS = 0.2
 
 
+def run_through(point: int) -> tuple[int, ...]:
+    """Returns the vertices along which one of the 106 points lies."""
+    return next(vertices for vertices, shares in teacher._RUNS if point in shares)
+
+
 def random_meshes(count: int, seed: int = 0) -> np.ndarray:
     """Random clouds, with eyes, nose and mouth where a face has them: enough where only the bookkeeping of vertices matters."""
     rng = np.random.default_rng(seed)
     base = rng.uniform(0, 100, (MESH_COUNT, 3))
     for vertices, centre in (
-        (teacher._LEFT_LID_UPPER, (30, 40)),
-        (teacher._RIGHT_LID_UPPER, (70, 40)),
-        ((4,), (50, 58)),
-        ((61,), (36, 78)),
-        ((291,), (64, 78)),
-    ):
+        (run_through(67), (30, 40)), (run_through(76), (70, 40)), ((4,), (50, 58)), ((61,), (36, 78)), ((291,), (64, 78)),
+    ):  # fmt: skip
         base[list(vertices), :2] = np.add(centre, rng.uniform(-4, 4, (len(vertices), 2)))
-    for vertices, centre in ((teacher._LEFT_LID_LOWER, (30, 42)), (teacher._RIGHT_LID_LOWER, (70, 42))):
+    for vertices, centre in ((run_through(71), (30, 42)), (run_through(80), (70, 42))):
         base[list(vertices[1:-1]), :2] = np.add(centre, rng.uniform(-4, 4, (len(vertices) - 2, 2)))
     return base + rng.normal(0, 1, (count, MESH_COUNT, 3))
 
@@ -56,28 +57,33 @@ def test_runs_are_evenly_spaced_and_share_their_ends():
 
 def test_straight_run_is_divided_evenly():
     mesh = np.zeros((MESH_COUNT, 3))
-    mesh[[127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152], 0] = [0, 1, 2, 5, 7, 8, 9, 10, 11, 12, 14, 16]
+    start = -0.4 / 0.6  # so that the contour, which starts 0.4 along the first edge, starts at 0
+    mesh[list(LEFT_JAW), 0] = [start, 1, 1.5, 2, 5, 7, 8, 9, 10, 11, 12, 14, 16]
     np.testing.assert_allclose(mesh_to_106(mesh)[:17, 0], np.arange(17), atol=1e-9)
 
 
 def test_adapter_recovers_a_planted_offset():
+    """One of whole curves, and one of each point alone, of which the brows' ends, beyond the 106's, cannot be told."""
     meshes = random_meshes(60)
-    offset = np.random.default_rng(1).normal(0, 0.4, (68, 2))
-    human = np.array([to_scheme(mesh_to_106(mesh), "68") + offset for mesh in meshes])
-    adapter, used = adapters.fit(meshes[:40], human[:40])
-    assert used == 40
-    before = np.mean([np.linalg.norm(to_scheme(mesh_to_106(m), "68") - h) for m, h in zip(meshes[40:], human[40:], strict=True)])
-    bent = [to_scheme(adapter.adapt(m, mesh_to_106(m)), "68") for m in meshes[40:]]
-    shared = [i for i in range(68) if i not in {37, 38, 40, 41, 43, 44, 46, 47}]
-    after = np.mean([np.linalg.norm((b - h)[shared]) for b, h in zip(bent, human[40:], strict=True)])
-    assert after < 0.2 * before
+    alone, together = np.random.default_rng(1).normal(0, 0.4, (68, 2)), np.zeros((68, 2))
+    for part, shift in zip(SCHEMES["68"].parts.values(), alone, strict=False):
+        together[list(part.indices)] = shift
+    told = np.setdiff1d(np.arange(68), [17, 21, 22, 26])
+    for offset, left in ((together, 0.02), (alone, 0.2)):
+        human = np.array([to_scheme(mesh_to_106(mesh), "68") + offset for mesh in meshes])
+        adapter, used = adapters.fit(meshes[:40], human[:40])
+        assert used == 40
+        before = np.mean([np.linalg.norm(to_scheme(mesh_to_106(m), "68") - h) for m, h in zip(meshes[40:], human[40:], strict=True)])
+        bent = [to_scheme(adapter.adapt(m), "68") for m in meshes[40:]]
+        after = np.mean([np.linalg.norm((b - h)[told]) for b, h in zip(bent, human[40:], strict=True)])
+        assert after < left * before
 
 
 def test_adapter_leaves_a_perfect_teacher_alone():
     meshes = random_meshes(30)
     adapter, _ = adapters.fit(meshes, np.array([to_scheme(mesh_to_106(mesh), "68") for mesh in meshes]))
     points = mesh_to_106(meshes[0])
-    np.testing.assert_allclose(adapter.adapt(meshes[0], points), points, atol=1e-6)
+    np.testing.assert_allclose(adapter.adapt(meshes[0]), points, atol=1e-6)
 
 
 def test_the_gain_is_measured_on_people_the_adapter_has_not_seen():
@@ -88,7 +94,7 @@ def test_the_gain_is_measured_on_people_the_adapter_has_not_seen():
     rows = adapters.gain(meshes, human, groups)
     assert {row["part"] for row in rows} == {"core12", "all 68", *SCHEMES["68"].parts}
     assert all(5 < row["held-out faces"] < 60 and row["bent %"] < row["mesh %"] for row in rows)
-    assert rows[1]["bent %"] < 0.4 * rows[1]["mesh %"]  # off-centre eyelid points move with the mean of their neighbours
+    assert rows[1]["bent %"] < 0.25 * rows[1]["mesh %"]
     noise = np.random.default_rng(2).normal(0, 0.4, human.shape)  # of each face alone: nothing to be learnt
     assert all(row["bent %"] > 0.8 * row["mesh %"] for row in adapters.gain(meshes, human - offset + noise, groups))
     assert adapters.gain(meshes, human, ["one person"] * 120) == []
@@ -101,9 +107,10 @@ def test_adapter_needs_faces_that_agree():
 
 def test_residuals_are_carried_alike_on_both_sides():
     carry = adapters._carry()
-    np.testing.assert_allclose(carry[SCHEMES["106"].mirror][:, SCHEMES["68"].mirror], carry)
+    np.testing.assert_allclose(carry[SCHEMES["106"].mirror][:, SCHEMES["68"].mirror], carry, atol=1e-9)
     moved = carry.sum(1)
     assert set(np.round(moved, 9)) == {0.0, 1.0}
+    assert set(np.flatnonzero(moved.round(9) == 0)) == {55, 56, 57, 63, 64, 65, 74, 83, 104, 105}  # nobody says where they should lie
 
 
 def write_labels(path: Path, root: Path, **extra) -> str:

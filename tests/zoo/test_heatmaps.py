@@ -136,14 +136,18 @@ def test_noise_harms_the_decoder_less_than_the_highest_cell_alone(noise, bound_c
 # ---- the loss --------------------------------------------------------------------------------------------------------------------------
 
 
-def straightforward_loss(targets, maps, sigma_cells, distance_weight):
+# Of a point that is seen, of one that is hidden, and of a crop that shows nothing, as `training.learning.batches` asks for them.
+SIGMAS_CELLS = (0.7, 1.6, 1000.0)
+
+
+def straightforward_loss(targets, maps, distance_weight):
     """The loss, cell by cell in float64: cross-entropy against the drawn Gaussian, and the distance of the windowed expectation."""
     total, weight_sum = 0.0, 0.0
     _, height, width, count = maps.shape
     columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     for crop in range(len(maps)):
         for point in range(count):
-            x, y, weight = targets[crop, point].astype(np.float64)
+            x, y, weight, sigma_cells = targets[crop, point].astype(np.float64)
             logits = LOGIT_SCALE * maps[crop, :, :, point].astype(np.float64)
             log_probability = logits - np.log(np.exp(logits).sum())
             gaussian = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma_cells**2))
@@ -157,31 +161,33 @@ def straightforward_loss(targets, maps, sigma_cells, distance_weight):
 
 
 def random_targets(batch, grid, count, rng):
-    targets = np.dstack([rng.uniform(1, grid - 1, (batch, count, 2)), rng.choice([0.0, 0.5, 1.0], (batch, count))])
-    targets[0, 0, 2] = 1.0
+    shape = batch, count
+    targets = np.dstack([rng.uniform(1, grid - 1, (*shape, 2)), rng.choice([0.0, 0.5, 1.0], shape), rng.choice(SIGMAS_CELLS, shape)])
+    targets[0, :, 2] = 1.0
     return targets.astype(np.float32)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("sigma_cells", "distance_weight"), [(1.0, 1.0), (1.5, 0.0), (0.8, 3.0)])
-def test_the_loss_equals_a_straightforward_one(sigma_cells, distance_weight):
+@pytest.mark.parametrize("distance_weight", [1.0, 0.0, 3.0])
+def test_the_loss_equals_a_straightforward_one(distance_weight):
     from training.learning.losses import heatmap_loss
 
     rng = np.random.default_rng(0)
     targets = random_targets(2, 24, 7, rng)
     maps = rng.uniform(0, MAP_MAX, (2, 24, 24, 7)).astype(np.float32)
     maps[1] = encode(targets[1, :, :2] + rng.normal(0, 1, (7, 2)), 24)
-    found = float(heatmap_loss(sigma_cells, distance_weight)(targets, maps))
-    assert found == pytest.approx(straightforward_loss(targets, maps, sigma_cells, distance_weight), rel=1e-4)
+    assert set(targets[..., 3].ravel()) == set(np.float32(SIGMAS_CELLS))
+    found = float(heatmap_loss(distance_weight)(targets, maps))
+    assert found == pytest.approx(straightforward_loss(targets, maps, distance_weight), rel=1e-4)
 
 
 @pytest.mark.slow
 def test_the_loss_is_least_for_the_codecs_own_maps_and_blind_to_points_without_weight():
     from training.learning.losses import heatmap_loss
 
-    loss = heatmap_loss(SIGMA_CELLS, 1.0)
+    loss = heatmap_loss(1.0)
     rng = np.random.default_rng(0)
-    targets = np.dstack([rng.uniform(4, 20, (1, 9, 2)), np.ones((1, 9))]).astype(np.float32)
+    targets = np.dstack([rng.uniform(4, 20, (1, 9, 2)), np.ones((1, 9)), np.full((1, 9), SIGMA_CELLS)]).astype(np.float32)
     true = encode(targets[0, :, :2], 24)[None]
     best = float(loss(targets, true))
     for worse in (
@@ -190,12 +196,32 @@ def test_the_loss_is_least_for_the_codecs_own_maps_and_blind_to_points_without_w
     ):  # fmt: skip
         assert float(loss(targets, worse)) > best + 1e-3
     blind = targets.copy()
-    blind[0, 4] = [1e4, -1e4, 0]
+    blind[0, 4, :3] = [1e4, -1e4, 0]
     spoilt = true.copy()
     spoilt[..., 4] = rng.uniform(0, 6, spoilt.shape[1:3])
     assert float(loss(blind, spoilt)) == pytest.approx(float(loss(np.delete(targets, 4, 1), np.delete(true, 4, 3))), rel=1e-5)
-    unseen = targets * [1, 1, 0]
+    unseen = targets * [1, 1, 0, 1]
     assert float(loss(unseen.astype(np.float32), true)) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["cross-entropy", "squares"])
+def test_a_hidden_points_map_is_wanted_wide_and_that_of_nothing_flat(kind):
+    from training.learning.losses import heatmap_loss, mean_squared_loss
+
+    loss = heatmap_loss(0.0) if kind == "cross-entropy" else mean_squared_loss()
+    seen, hidden, nothing = SIGMAS_CELLS
+    point = np.array([[12.2, 11.9]])
+    maps = {sigma: encode(point, 24, sigma) for sigma in (seen, hidden)} | {nothing: np.full((24, 24, 1), MAP_MAX, np.float32)}
+    if kind == "squares":
+        centres = np.arange(24) + 0.5
+        for sigma in (seen, hidden):
+            away = (centres - point[0, 0]) ** 2 + (centres[:, None] - point[0, 1]) ** 2
+            maps[sigma] = (MAP_MAX * np.exp(-away / (2 * sigma**2)))[..., None].astype(np.float32)
+    for wanted in SIGMAS_CELLS:
+        targets = np.array([[[*point[0], 1, wanted]]], np.float32)
+        losses = {sigma: float(loss(targets, some[None])) for sigma, some in maps.items()}
+        assert min(losses, key=losses.get) == wanted
 
 
 @pytest.mark.parametrize(("scale", "zero_point"), [(6 / 255, -128), (0.02, -100)])

@@ -19,7 +19,7 @@ from zoo.errors import ZooError
 from zoo.images import read_image, write_image
 from zoo.landmarker import Prediction
 from zoo.predict import collect, overlay_paths
-from zoo.schemes import get_scheme, to_scheme
+from zoo.schemes import get_scheme, scores_as_scheme, to_scheme
 from zoo.terminal import run
 
 ROOT = Path(__file__).parents[2]
@@ -180,7 +180,7 @@ def test_json_gives_every_face_in_image_pixels(landmarker, album, tmp_path, caps
     for face, truth in zip(two["faces"], expected, strict=True):
         assert face["box"] == list(truth.box)
         np.testing.assert_allclose(face["points"], to_scheme(truth.points, scheme), atol=0.005)
-        np.testing.assert_allclose(face["scores"], to_scheme(truth.scores[:, None], scheme)[:, 0], atol=0.0005)
+        np.testing.assert_allclose(face["scores"], scores_as_scheme(truth.scores, scheme), atol=0.0005)
     assert pictures["none.png"]["faces"] == []
     assert {Path(failure["picture"]).name for failure in value["failed"]} == {"empty.jpg", "text.png"}
     assert all(failure["reason"] for failure in value["failed"])

@@ -106,7 +106,7 @@ def test_the_contour_runs_from_the_left_temple_over_the_chin_to_the_right_one(na
 @pytest.mark.parametrize("name", ["98", "68"])
 def test_maps_from_the_106_points_commute_with_the_mirrors(name, points):
     mirror = get_scheme(name).mirror
-    assert np.array_equal(to_scheme(points[SCHEMES["106"].mirror], name), to_scheme(points, name)[mirror])
+    np.testing.assert_allclose(to_scheme(points[SCHEMES["106"].mirror], name), to_scheme(points, name)[mirror])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -119,21 +119,13 @@ def test_maps_to_the_106_points_commute_with_the_mirrors(name):
     assert np.allclose(mirrored, full[mirror], atol=1e-12)
 
 
-@pytest.mark.parametrize(("name", "count"), [("106", 106), ("98", 98), ("68", 60)])
-def test_what_a_scheme_knows_survives_the_way_through_106_points(name, count):
+@pytest.mark.parametrize("name", ["106", "98"])
+def test_what_a_scheme_knows_survives_the_way_through_106_points(name):
+    """That of 68 points, which lie elsewhere on their curves: `test_stations`."""
     given = np.random.default_rng(2).uniform(1, 100, (int(name), 2))
     full, known = from_scheme(given, name)
-    back, kept = to_scheme(full, name), to_scheme(np.repeat(known[:, None], 2, 1), name)[:, 0]
-    assert kept.sum() == count  # of 68, four points of each eye lie between those of the 106
-    assert np.array_equal(back[kept], given[kept])
+    assert np.array_equal(to_scheme(full, name), given)
     assert not full[~known].any()
-
-
-def test_what_68_points_do_not_know_is_left_out():
-    _, known = from_scheme(np.ones((68, 2)), "68")
-    unknown = set(np.flatnonzero(~known))
-    brows_lower, lids, pupils = {38, 39, 40, 41, 47, 48, 49, 50}, {67, 69, 71, 73, 76, 78, 80, 82}, {74, 83, 104, 105}
-    assert unknown == brows_lower | lids | pupils | {55, 56, 57, 63, 64, 65} | set(range(1, 33, 2))
 
 
 def test_maps_take_whole_batches(points):
@@ -195,7 +187,7 @@ def test_gaze_does_not_move_the_five_points(points):
 def test_the_twelve_common_spots_and_the_eye_corners_are_the_same_in_every_scheme(name, points):
     scheme, mapped = get_scheme(name), to_scheme(points, name)
     assert len(set(scheme.core12)) == 12
-    assert np.array_equal(mapped[list(scheme.core12)], points[list(SCHEMES["106"].core12)])
+    np.testing.assert_allclose(mapped[list(scheme.core12)], points[list(SCHEMES["106"].core12)])
     assert np.array_equal(mapped[list(scheme.outer_eyes)], points[list(SCHEMES["106"].outer_eyes)])
 
 

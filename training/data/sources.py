@@ -19,12 +19,11 @@ from tqdm import tqdm
 
 from training.readers.formats import FORMATS, Format, detect
 from training.readers.groups import TRAINING_SPLITS, group_of
-from training.readers.mapping import from_webmorph_189
 from training.readers.problems import Problem, Problems
 from training.readers.sample import Sample
 from zoo.errors import ZooError
 
-__all__ = ["Sample", "Source", "fingerprint", "from_webmorph_189", "group_of", "parse_source", "read_all", "read_source"]
+__all__ = ["Sample", "Source", "fingerprint", "group_of", "parse_source", "read_all", "read_source"]
 
 SPLITS = ("train", "val", "test")
 

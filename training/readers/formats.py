@@ -73,12 +73,14 @@ _FROM_0, _FROM_1, _EDGES = "centres from 0", "centres from 1", "edges from 0"
 
 _ROWS = (
     Format(
-        "landmarks", "own faces", f"`images/NAME`, `{LANDMARKS}`: `names` (N,), `points` (N, count, 2), maybe `groups`, `splits` (N,)",
+        "landmarks", "own faces", f"`images/NAME`, `{LANDMARKS}`: `names` (N,), `points` (N, count, 2), maybe `groups`, `splits`, "
+        "`yaw` (N,)",
         "any that is read", _FROM_0, _OUTER_EYES, _OWN, "", "`groups`, else by name: `NAME_k` is face k of NAME; `splits` if there",
         "yours", read_landmarks_npz,
     ),
     Format(
-        "labels", "labels file of `python -m training label`", "`NAME.npz`: `root`, `names`, `points`, `weights`, maybe `mesh`",
+        "labels", "labels file of `python -m training label`", "`NAME.npz`: `root`, `names`, `points`, `weights`, maybe `hidden`, "
+        "`mesh` and `definition`",
         "106, teacher's", _EDGES, _OUTER_EYES, "its pictures'", "", "by name, as `landmarks`", "yours", read_labels,
     ),
     Format(

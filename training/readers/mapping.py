@@ -15,11 +15,12 @@ from zoo.schemes import SCHEMES, from_scheme
 # What is added to coordinates as sets write them to make them edge-based: pixel centres on integers from 0, or from 1.
 ZERO_BASED, ONE_BASED = 0.5, -0.5
 
-# The manual 189-point template of the Face Research Lab sets at those of the 106 points where both mean the same spot.
-_WEBMORPH_TO_106 = {
-    66: 18, 70: 22, 75: 23, 79: 27, 84: 87, **{85 + i: 88 + i for i in range(5)}, 90: 93, **{91 + i: 108 - i for i in range(5)},
-    16: 129, 60: 55, 104: 0, 105: 1, 74: 0, 83: 1,
+# The manual 189-point template of the Face Research Lab sets: those of the 68 points that it marks at the same spot, and the pupils.
+_WEBMORPH_TO_68 = {
+    36: 18, 39: 22, 42: 23, 45: 27, 48: 87, **{49 + i: 88 + i for i in range(5)}, 54: 93, **{55 + i: 108 - i for i in range(5)},
+    8: 129, 33: 55,
 }  # fmt: skip
+_PUPILS_189 = {104: 0, 105: 1, 74: 0, 83: 1}
 # COFW's 29 points (Burgos-Artizzu et al., ICCV 2013) at those of the 106 whose meaning is the same: eye corners, middles of the lids,
 # pupils, nose tip and base, mouth corners, middles of the lips, chin. Its brows (four points each) and its sides of the nose have no
 # certain partner.
@@ -43,12 +44,12 @@ def to_106(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     A point that is not a number is not known, nor is what is made of it. What is not known is 0.
     """
     count = len(points)
-    if count in (29, 189):
-        full, known = _picked(points, _COFW_TO_106 if count == 29 else _WEBMORPH_TO_106)
+    if count == 29:
+        full, known = _picked(points, _COFW_TO_106)
+    elif count == 189:
+        full, known = _with_pupils(_webmorph_68(points), points, _PUPILS_189)
     elif count == 70:
-        full, known = from_scheme(points[:68], "68")
-        pupils, there = _picked(points, _PUPILS_70)
-        full[there], known[there] = pupils[there], True
+        full, known = _with_pupils(points[:68], points, _PUPILS_70)
         known[_SEEN_OUTLINE] = False
     else:
         full, known = from_scheme(points, str(count))
@@ -63,9 +64,18 @@ def _picked(points: np.ndarray, places: Mapping[int, int]) -> tuple[np.ndarray, 
     return full, known
 
 
-def from_webmorph_189(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the 106 points (106, 2) and which are known (106,) bool, of manual 189-point templates (189, 2)."""
-    return _picked(points, _WEBMORPH_TO_106)
+def _webmorph_68(points: np.ndarray) -> np.ndarray:
+    """Returns the 68 points of a template (189, 2), not a number where it has none."""
+    found = np.full((68, 2), np.nan)
+    found[list(_WEBMORPH_TO_68)] = points[list(_WEBMORPH_TO_68.values())]
+    return found
+
+
+def _with_pupils(points_68: np.ndarray, points: np.ndarray, pupils: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    full, known = from_scheme(points_68, "68")
+    picked, there = _picked(points, pupils)
+    full[there], known[there] = picked[there], True
+    return full, known
 
 
 def five_of(points: np.ndarray) -> np.ndarray:

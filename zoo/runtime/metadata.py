@@ -21,7 +21,8 @@ from zoo.errors import ZooError
 from zoo.runtime import metadata_schema as schema
 from zoo.runtime.inspection import TensorInfo
 from zoo.runtime.metadata_block import Block, attach, detach
-from zoo.schemes import SCHEMES, to_scheme
+from zoo.schemes import SCHEMES, map_to
+from zoo.stations import DEFINITION, PointMap
 from zoo.variants import TAGS, VariantSpec
 from zoo.version import __version__
 
@@ -29,6 +30,7 @@ DOCUMENT, NAMES = "landmark_zoo.json", "point_names.txt"
 FORMAT = 1  # of the document; a reader refuses another
 SCHEME = "106"
 _PIXEL_ZERO = 128  # the pixel value that the networks see as 0
+_WEIGHT_PLACES = 6  # a face of 10,000 px is mapped to a hundredth of a pixel
 _TENSORS = {  # of the outputs of each kind: description, unit, names of the dimensions
     "maps": (
         "heat maps, one for each point: bounded logits, see landmark_zoo.json for how to decode them",
@@ -94,7 +96,6 @@ def describe(content: bytes, spec: VariantSpec, weights: Weights, inputs: Sequen
 def _document(spec: VariantSpec, weights: Weights, image: TensorInfo, kind: str) -> dict[str, Any]:
     """Returns `landmark_zoo.json`."""
     scheme = SCHEMES[SCHEME]
-    order = np.arange(scheme.count)[:, None]
     quantised = {"scale": image.scale, "zero_point": image.zero_point} if image.scale else {}
     means = "pixel - 128" if image.scale else "pixel"
     return {
@@ -129,9 +130,19 @@ def _document(spec: VariantSpec, weights: Weights, image: TensorInfo, kind: str)
             "scheme": scheme.name, "order": "JD-landmark, LaPa", "count": scheme.count, "names_file": NAMES,
             "mirror": scheme.mirror.tolist(), "mirror_is": "mirrored[i] = flipped[mirror[i]]",
             "normaliser": list(scheme.outer_eyes), "normaliser_is": "the distance of these two points divides every error",
-            "as_other_schemes": {name: to_scheme(order, name)[:, 0].tolist() for name in SCHEMES if name != scheme.name},
+            "definition": DEFINITION,
+            "as_other_schemes": {name: _pairs(map_to(name)) for name in SCHEMES if name != scheme.name},
+            "as_other_schemes_is": "for each point of the other scheme, the pairs [i, w] whose sum of w * point[i] it is",
         },
     }  # fmt: skip
+
+
+def _pairs(points: PointMap) -> list[list[list[float]]]:
+    """Returns, for each point of another scheme, [index, weight] of the points that it is made of."""
+    return [
+        [[int(index), round(float(weight), _WEIGHT_PLACES)] for index, weight in zip(*row, strict=True) if weight]
+        for row in zip(points.indices, points.weights, strict=True)
+    ]
 
 
 def _standard_fields(spec: VariantSpec, weights: Weights, document: dict[str, Any], shapes: Sequence[tuple[int, ...]]) -> dict[str, Any]:
