@@ -148,7 +148,7 @@ def test_the_mirror_is_asked_about_the_same_face(monkeypatch):
 def test_a_mirror_that_shows_no_face_is_a_disagreement(monkeypatch):
     mesh = np.random.default_rng(0).uniform(0, 40, (MESH_COUNT, 3))
     answers = iter([[mesh], []])
-    monkeypatch.setattr(teacher, "find_meshes", lambda image, by: next(answers))
+    monkeypatch.setattr(teacher, "find_meshes", lambda image, by, sure=False: next(answers))
     (alone,) = teacher.label(np.zeros((60, 200, 3), np.uint8))
     assert np.isinf(alone.disagreement) and np.array_equal(alone.mesh, mesh)
 
