@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from tflite.export.decoder import with_decoder
+from tflite.export.folding import without_normalisation
 from training.learning import runs
 from zoo import cards, terminal
 from zoo.errors import ZooError
 from zoo.files import write_whole
-from zoo.nets import build, from_arrays
+from zoo.nets import build
 from zoo.nets.weights import read_arrays
 from zoo.runtime.graph import without_denormals
 from zoo.runtime.inspection import endpoints
@@ -172,7 +173,7 @@ def described(content: bytes, spec: VariantSpec, weights: Weights) -> bytes:
 
 
 def float_file(spec: VariantSpec, arrays: dict[str, np.ndarray], precision: str = "float32") -> bytes:
-    """Returns a float .tflite: input float32 RGB values 0..255, output float32 maps.
+    """Returns a float .tflite: input float32 RGB values 0..255, output float32 maps; with "float32" and "float16" the same bytes everywhere.
 
     Args:
       arrays: the float network's weights, keyed `layer/variable`.
@@ -240,9 +241,7 @@ def _network(spec: VariantSpec, arrays: dict[str, np.ndarray], scale_input: bool
     import tf_keras
 
     tf_keras.backend.clear_session()
-    model = build(spec, tf_keras, batch_size=1, scale_input=scale_input)
-    from_arrays(model, arrays)
-    return model
+    return without_normalisation(build(spec, tf_keras, batch_size=1, scale_input=scale_input), tf_keras, arrays)
 
 
 def _converter(model: Any, spec: VariantSpec) -> Any:
