@@ -103,3 +103,9 @@ def split_tag(name: str) -> tuple[str, str]:
     if tag not in TAGS:
         raise unknown("tag", tag, TAGS)
     return base, tag
+
+
+def is_weights_name(name: str) -> bool:
+    """Returns whether a name has the form of published weights, `variant.tag`, whether or not any are published under it."""
+    base, dot, tag = name.partition(".")
+    return bool(dot) and base in _BY_NAME and tag in TAGS

@@ -101,6 +101,7 @@ def export(
     outputs: Sequence[str] = ("maps",),
     sources: Sequence[Mapping[str, Any]] | None = None,
     float_weights: Path | None = None,
+    name: str | None = None,
 ) -> list[dict[str, Any]]:
     """Writes a run's files, with their metadata, into `out`; returns a row for each.
 
@@ -110,6 +111,7 @@ def export(
       outputs: among `OUTPUTS`; "points" files are called PRECISION-points.tflite.
       sources: what the metadata says of the training sources (see `zoo.runtime.metadata.Weights`); their names and counts alone if None.
       float_weights: a file of the float run's weights, to make the float files of instead of the run's own.
+      name: what the metadata calls the weights, `variant.tag` where they are about to be published; `runs/NAME` if None.
 
     Raises:
       ZooError: int8 is asked of a float run, the run has no weights yet, or its faces have a size in the crop that is not the files'.
@@ -122,8 +124,7 @@ def export(
     possible = PRECISIONS if configuration.quantized else FLOATS
     if sources is None:
         sources = [{"source": Path(entry["source"]).stem, "faces": entry["faces"]} for entry in runs.read_facts(folder)["data"]]
-    name, today = f"{configuration.variant}.{configuration.tag}", datetime.date.today().isoformat()
-    weights = Weights(name, configuration.tag, today, sources)
+    weights = Weights(name or f"runs/{folder.name}", configuration.tag, datetime.date.today().isoformat(), sources)
     rows = []
     for precision in precisions or possible:
         if precision not in possible:

@@ -42,6 +42,8 @@ _GOLDEN_SIDE = 160  # px of the golden picture, which is most of what the golden
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
     parser.add_argument("run", metavar="RUN", nargs="?", help="a quantisation-aware run")
+    parser.add_argument("--name", metavar="VARIANT.TAG", help="publish the run under this name, of its own variant and tag")
+    parser.add_argument("--replace", action="store_true", help="publish it in the place of what is published under the name")
     parser.add_argument(
         "--source", action="append", metavar="SET", help="measure on this labelled set (may be repeated; default: synthetic)"
     )
@@ -75,18 +77,17 @@ def main(args: argparse.Namespace) -> int:
     if not args.run:
         raise ZooError("name the quantisation-aware run to publish")
     folder = runs.run_folder(args.run)
-    if not runs.read_configuration(folder).quantized:
-        raise ZooError(f"{folder.name} is a float run; publish takes a quantisation-aware one (python -m training quantize {folder.name})")
+    name = checked_name(folder, args.name, args.replace, args.check)
     with tempfile.TemporaryDirectory(prefix="publish-") as temporary:
         out = Path(temporary) / "weights"
         sources = args.source or ([] if args.held_out else ["synthetic"])
-        card = make_card(folder, out, sources, args.held_out or [], args.rounds, args.peer)
+        card = make_card(folder, out, name, sources, args.held_out or [], args.rounds, args.peer)
         terminal.show(card["accuracy"])
         terminal.show(card["latency"]["rows"])
         if card["problems"]:
             raise ZooError(f"{card['name']} is not published: {'; '.join(card['problems'])}")
         if args.check:
-            print(f"{card['name']} passes every gate; nothing was published")
+            print(f"{folder.name} passes every gate for {name}; nothing was published")
             return 0
         card.pop("problems")
         write_json(out / "card.json", card)
@@ -94,6 +95,31 @@ def main(args: argparse.Namespace) -> int:
         _replace(out, cards.weights_folder(card["name"]))
     print(f"published {card['name']}; wrote {model_cards.write_readme_table()}")
     return 0
+
+
+def checked_name(folder: Path, name: str | None, replace: bool, check: bool = False) -> str:
+    """Returns the name `variant.tag` that a run may be published under.
+
+    Args:
+      folder: of the run.
+      name: what was asked for.
+      replace: whether what is published under the name may be replaced.
+      check: nothing is to be published, so that the name may be left out, or be taken.
+
+    Raises:
+      ZooError: the run is a float one or of a study, no name is given, it is not of the run's variant and tag, or it is taken.
+    """
+    configuration = runs.read_configuration(folder)
+    own = f"{configuration.variant}.{configuration.tag}"
+    if not configuration.quantized:
+        raise ZooError(f"{folder.name} is a float run; publish takes a quantisation-aware one (python -m training quantize {folder.name})")
+    if name is None and not check:
+        raise ZooError(f"{folder.name} is published under the name that is given: --name {own}")
+    if name not in (None, own):
+        raise ZooError(f"{folder.name} cannot be published as {name!r}: its variant and what its data allow make it {own}")
+    if own in cards.published() and not (replace or check):
+        raise ZooError(f"{own} is published: give --replace to put {folder.name} in its place, or keep it and run the files of {folder}")
+    return own
 
 
 @contextlib.contextmanager
@@ -154,18 +180,26 @@ def measure_again(name: str, sources: Sequence[str], rounds: int, peer: str | No
 
 
 def make_card(
-    folder: Path, out: Path, sources: Sequence[str], held_out: Sequence[str], rounds: int, peer: str | None = None
+    folder: Path, out: Path, name: str, sources: Sequence[str], held_out: Sequence[str], rounds: int, peer: str | None = None
 ) -> dict[str, Any]:
-    """Writes a run's files and golden tensors into `out` and returns its card, with what speaks against publishing under `problems`."""
+    """Writes a run's files and golden tensors into `out` and returns its card, with what speaks against publishing under `problems`.
+
+    Args:
+      folder: of a quantisation-aware run.
+      name: that it is published under, see `checked_name`.
+      sources, held_out: labelled sets to measure on, the second on the people that were kept from training.
+      rounds: of the benchmark.
+      peer: another model to measure beside, if any.
+    """
     configuration = runs.read_configuration(folder)
     facts = runs.read_facts(folder)
     parent = runs.run_folder(facts["parent"])
     parent_configuration = runs.read_configuration(parent)
-    spec, name = configuration.spec, f"{configuration.variant}.{configuration.tag}"
+    spec = configuration.spec
     sources_of_training = [_source(entry) for entry in facts["data"]]
     write_published(out / "float.npz", read_npz(runs.weights_path(parent)))
     # The float file is made of what is published, so that whoever makes it again gets the same.
-    exports.export(folder, out, sources=sources_of_training, float_weights=out / "float.npz")
+    exports.export(folder, out, sources=sources_of_training, float_weights=out / "float.npz", name=name)
     reports = {precision: audits.audit(out / f"{precision}.tflite", precision) for precision in exports.PRECISIONS}
     for precision in set(exports.PRECISIONS) - {Path(file).stem for file in cards.FILES.values()}:
         (out / f"{precision}.tflite").unlink()  # audited, but not shipped: `python -m tflite export NAME` makes it from float.npz

@@ -23,7 +23,7 @@ from zoo.runtime.inspection import TensorInfo
 from zoo.runtime.metadata_block import Block, attach, detach
 from zoo.schemes import SCHEMES, map_to
 from zoo.stations import DEFINITION, PointMap
-from zoo.variants import TAGS, VariantSpec
+from zoo.variants import TAGS, VariantSpec, is_weights_name
 from zoo.version import __version__
 
 DOCUMENT, NAMES = "landmark_zoo.json", "point_names.txt"
@@ -43,7 +43,7 @@ _TENSORS = {  # of the outputs of each kind: description, unit, names of the dim
 
 @dataclass(frozen=True)
 class Weights:
-    """Where a file's numbers come from: the card's name `variant.tag`, the tag, a version and the training sources.
+    """Where a file's numbers come from: the card's name `variant.tag` (or `runs/NAME` of a run), the tag, a version and the sources.
 
     `sources` are dicts with `source` and `faces`, and where known `title`, `labels`, `licence` and `tag`, as cards have them.
     """
@@ -98,11 +98,12 @@ def _document(spec: VariantSpec, weights: Weights, image: TensorInfo, kind: str)
     scheme = SCHEMES[SCHEME]
     quantised = {"scale": image.scale, "zero_point": image.zero_point} if image.scale else {}
     means = "pixel - 128" if image.scale else "pixel"
+    card = {"card": f"zoo/weights/{weights.name}/card.json"} if is_weights_name(weights.name) else {}
     return {
         "format": FORMAT,
         "weights": {
             "name": weights.name, "variant": spec.name, "tag": weights.tag, "licence": TAGS.get(weights.tag, weights.tag),
-            "version": weights.version, "made_with": f"landmark zoo {__version__}", "card": f"zoo/weights/{weights.name}/card.json",
+            "version": weights.version, "made_with": f"landmark zoo {__version__}", **card,
             "sources": [dict(one) for one in weights.sources],
         },
         "input": {
