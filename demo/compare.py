@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,8 +19,8 @@ from zoo.alignment import DETECTOR_TEMPLATE, LABEL_TEMPLATE, Alignment, check_in
 from zoo.cards import FILES, weights_folder
 from zoo.detector import detect_faces
 from zoo.errors import ZooError
-from zoo.heatmaps import decode
 from zoo.landmarker import Landmarker, Prediction
+from zoo.runtime.crop_points import from_maps
 from zoo.schemes import get_scheme
 from zoo.variants import DEFAULT_TAG
 
@@ -128,8 +129,13 @@ def open_landmarker(file: ModelFile, threads: int = 1, xnnpack: bool = True) -> 
     """Returns a landmarker on a published file, warm; it may be shared between threads, which take turns."""
     found = zoo.load(file.path, threads=threads, xnnpack=xnnpack)
     for _ in range(WARM_UP_CALLS):
-        found.forward(np.zeros((found.size, found.size, 3), np.uint8))
+        network(found)(np.zeros((found.size, found.size, 3), np.uint8))
     return found
+
+
+def network(find: Landmarker) -> Callable[[np.ndarray], Any]:
+    """Returns what takes a crop to the network's result as it comes: its maps, or points where it decodes."""
+    return find.maps or find.forward
 
 
 def find_faces(image: np.ndarray) -> list[FacePosition]:
@@ -184,14 +190,10 @@ def find_points(
     alignment = disturb(alignment) if disturb else alignment
     crop = alignment.crop(image)
     start = time.perf_counter()
-    found = find.forward(crop)
+    result = network(find)(crop)
     forward_ms = 1e3 * (time.perf_counter() - start)
-    if isinstance(found, tuple):  # a file that decodes by itself
-        crop_points, scores, maps = *found, None
-    else:
-        (grid_points, scores), maps = decode(found), found
-        crop_points = grid_points * (find.size / maps.shape[1])
-    return Finding(alignment.to_image(crop_points), scores, maps, alignment, forward_ms)
+    found, maps = (result, None) if find.maps is None else (from_maps(result, find.size), result)
+    return Finding(alignment.to_image(found.points), found.scores, maps, alignment, forward_ms)
 
 
 def eye_distance(points: np.ndarray, scheme: str = "106") -> float:
@@ -248,7 +250,7 @@ def time_in_turns(finders: Mapping[ModelFile, Landmarker], calls: int = 20, budg
         shuffle.shuffle(order)
         for file in order:
             start = time.perf_counter()
-            finders[file].forward(crops[file])
+            network(finders[file])(crops[file])
             times[file].append(1e3 * (time.perf_counter() - start))
     return times
 

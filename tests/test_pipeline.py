@@ -9,7 +9,7 @@ import workplaces
 from lively import drawn_crops, settled_arrays
 
 from tflite.__main__ import main as tflite_main
-from tflite.export.audit import audit
+from tflite.export.audit import PRECISIONS, audit
 from training.__main__ import main as training_main
 from training.learning import runs
 from zoo import terminal
@@ -18,7 +18,6 @@ from zoo.variants import get
 
 pytestmark = pytest.mark.slow
 
-PRECISIONS = ("float32", "float16", "int8")
 SAME_MAPS = 1e-3  # of 0..6, between Keras and the float32 file
 FACES = 12
 DENORMAL = 1e-41
@@ -44,9 +43,9 @@ def command_line(workplace):
     np.savez("start.npz", **start_arrays(get("mixed-035-096")))
     few = ["--batch", "4", "--steps", "2", "--learning-rate", "1e-6"]
     assert training_main(["fit", "mixed-035-096", *few, "--init", "start.npz"]) == 0
-    assert training_main(["quantize", "mixed-035-096.open", *few]) == 0
-    assert tflite_main(["export", "mixed-035-096.open-int8"]) == 0
-    return runs.run_folder("mixed-035-096.open-int8")
+    assert training_main(["quantize", "mixed-035-096-open", *few]) == 0
+    assert tflite_main(["export", "mixed-035-096-open-int8"]) == 0
+    return runs.run_folder("mixed-035-096-open-int8")
 
 
 @pytest.fixture(scope="module", params=["mixed-035-096", "deconv-035-128", "shuffle-035-128"])
@@ -55,7 +54,7 @@ def exported(request, workplace):
     spec = get(request.param)
     if spec.name == "mixed-035-096":
         folder = request.getfixturevalue("command_line")
-        return spec, runs.weights_path(runs.run_folder("mixed-035-096.open")), folder
+        return spec, runs.weights_path(runs.run_folder("mixed-035-096-open")), folder
     from tflite.export.convert import float_file, int8_content
     from training.learning import qat
 
@@ -102,7 +101,7 @@ def test_the_float_file_agrees_with_keras(exported):
     spec, weights, folder = exported
     model = build(spec, keras)
     from_arrays(model, read_arrays(weights))
-    forward = {precision: open_model(folder / f"{precision}.tflite").forward for precision in PRECISIONS}
+    forward = {precision: open_model(folder / f"{precision}.tflite").maps for precision in PRECISIONS}
     for crop in drawn_crops(spec, 2, 500):
         expected = np.asarray(model(crop[None].astype(np.float32), training=False))[0]
         assert expected.std() > 0.3  # maps of one value would agree with anything
@@ -116,17 +115,17 @@ def test_the_float_file_agrees_with_keras(exported):
 def test_both_runtimes_give_the_same_int8_maps(exported):
     spec, _, folder = exported
     crop = drawn_crops(spec, 1, 600)[0]
-    first, second = (open_model(folder / "int8.tflite", runtime=runtime).forward(crop) for runtime in RUNTIMES)
+    first, second = (open_model(folder / "int8.tflite", runtime=runtime).maps(crop) for runtime in RUNTIMES)
     assert np.abs(first - second).max() <= 1.01 * 6 / 255  # one step
     assert (first == second).mean() > 0.99
 
 
 def test_the_command_line_says_what_it_made(command_line, capsys):
-    float_run = runs.run_folder("mixed-035-096.open")
+    float_run = runs.run_folder("mixed-035-096-open")
     assert runs.read_facts(command_line)["parent"] == str(float_run)
     assert runs.read_facts(float_run)["data"] == [{"source": "synthetic", "faces": FACES}]
     configuration = runs.read_configuration(command_line)
-    assert configuration.quantized and configuration.init == "mixed-035-096.open" and configuration.steps == 2
+    assert configuration.quantized and configuration.init == "mixed-035-096-open" and configuration.steps == 2
     capsys.readouterr()
     files = [str(command_line / f"{precision}.tflite") for precision in PRECISIONS]
     assert tflite_main(["audit", *files, "--json"]) == 0
@@ -134,7 +133,7 @@ def test_the_command_line_says_what_it_made(command_line, capsys):
     assert [report["precision"] for report in reports] == list(PRECISIONS)
     for report in reports:  # every file says whose faces made it
         weights = report["metadata"]["document"]["weights"]
-        assert weights["name"] == "runs/mixed-035-096.open-int8" and "card" not in weights  # no run claims a published name
+        assert weights["name"] == "runs/mixed-035-096-open-int8" and "card" not in weights  # no run claims a published name
         assert weights["sources"] == [{"source": "synthetic", "faces": FACES}]
 
 
@@ -143,7 +142,7 @@ def test_runs_and_files_are_evaluated_alike(command_line, capsys, monkeypatch):
 
     real = evaluate.samples
     monkeypatch.setattr(evaluate, "samples", lambda *args: real(*args)[:6])
-    models = ["mixed-035-096.open", "mixed-035-096.open-int8", *(str(command_line / f"{precision}.tflite") for precision in PRECISIONS)]
+    models = ["mixed-035-096-open", "mixed-035-096-open-int8", *(str(command_line / f"{precision}.tflite") for precision in PRECISIONS)]
     assert training_main(["evaluate", *models, "--csv", "faces.csv", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [row["model"] for row in rows] == models and all(row["faces"] == 6 for row in rows)
@@ -157,16 +156,27 @@ def test_runs_and_files_are_evaluated_alike(command_line, capsys, monkeypatch):
     ("main", "argv", "message"),
     [
         (training_main, ["fit", "mixd-035-096"], "did you mean 'mixed-035-096'"),
-        (training_main, ["fit", "mixed-035-096", "--source", "none.npz"], "there is no file or folder 'none.npz'"),
-        (training_main, ["fit", "mixed-035-096", "--init", "nothing"], "--init 'nothing' is not known"),
+        (training_main, ["fit", "mixed-035-096", "--run", "x", "--source", "none.npz"], "there is no file or folder 'none.npz'"),
+        (training_main, ["fit", "mixed-035-096", "--run", "x", "--init", "nothing"], "--init 'nothing' is not known"),
         (training_main, ["fit", "mixed-035-096", "--steps", "0"], "steps must be at least 1"),
-        (training_main, ["fit", "mixed-035-096", "--resume", "mixed-035-096.open-int8"], "is a quantisation-aware run"),
+        (training_main, ["fit", "--resume", "mixed-035-096-open-int8"], "is a quantisation-aware run"),
         (training_main, ["quantize", "nothing"], "there is no run 'nothing'"),
-        (training_main, ["quantize", "mixed-035-096.open-int8"], "is a quantisation-aware run"),
-        (training_main, ["quantize", "mixed-035-096.open", "--resume"], "is a float run"),
+        (training_main, ["quantize", "mixed-035-096-open-int8"], "is a quantisation-aware run"),
+        (training_main, ["quantize", "--resume", "mixed-035-096-open"], "is a float run"),
+        (training_main, ["quantize"], "quantize begins with a float RUN, or goes on with --resume RUN; received neither"),
+        (training_main, ["quantize", "a", "--resume", "b"], "received a and --resume b"),
+        (training_main, ["fit"], "fit begins with NAME, or goes on with --resume RUN; received neither"),
+        (
+            training_main,
+            ["fit", "mixed-035-096"],
+            "there is a run 'mixed-035-096-open' already: go on with it (--resume mixed-035-096-open)",
+        ),
+        (training_main, ["fit", "mixed-035-096", "--run", "mixed-035-096.open"], "a run cannot be called 'mixed-035-096.open'"),
+        (training_main, ["quantize", "mixed-035-096-open"], "there is a run 'mixed-035-096-open-int8' already"),
+        (training_main, ["fit", "mixed-035-096", "--run", "x", "--init", "none.tflite"], "there is no file 'none.tflite'"),
         (training_main, ["evaluate", "none.tflite"], "there is no file 'none.tflite'"),
-        (tflite_main, ["export", "nothing"], "there is no run 'nothing'"),
-        (tflite_main, ["export", "mixed-035-096.open", "--precision", "int8"], "is a float run: quantize it for int8"),
+        (tflite_main, ["export", "nothing"], "unknown file, run or published weights 'nothing'"),
+        (tflite_main, ["export", "mixed-035-096-open", "--precision", "int8"], "is a float run: quantize it for int8"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -143,7 +143,7 @@ def test_float_keras_weights_are_the_float_files(name):
     model = load(name)
     crop = np.load(cards.weights_folder(name) / "golden.npz")["crop"]
     maps = np.asarray(model.predict_on_batch(crop[None].astype(np.float32)))[0]
-    expected = open_model(cards.model_path(name, "float32")).forward(crop)
+    expected = open_model(cards.model_path(name, "float32")).maps(crop)
     # Kernels are kept in half precision, and in the file once more with the normalisation in them: maps agree to two steps of an int8
     # file, of 0.024 each, and points mostly to two hundredths of a pixel; a map with two peaks, as drawings give them, may tip.
     np.testing.assert_allclose(maps, expected, atol=0.05)

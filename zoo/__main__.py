@@ -68,7 +68,10 @@ def _parser() -> argparse.ArgumentParser:
 def _add_network(verb: argparse.ArgumentParser) -> None:
     """Declares what every verb that runs a network has."""
     verb.add_argument(
-        "--variant", default=DEFAULT_VARIANT, metavar="NAME", help="variant, variant.tag or a .tflite file (default: %(default)s)"
+        "--variant",
+        default=DEFAULT_VARIANT,
+        metavar="NAME|RUN|FILE",
+        help="variant, variant.tag, a run that was exported, or a .tflite file (default: %(default)s)",
     )
     verb.add_argument(
         "--precision", choices=list(cards.FILES), default="int8", help="in which published weights compute (default: %(default)s)"

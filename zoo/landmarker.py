@@ -6,18 +6,19 @@ import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from zoo.alignment import DETECTOR_TEMPLATE, LABEL_TEMPLATE, Alignment, check_inside, four_points
-from zoo.cards import model_path, published
+from zoo.cards import published
 from zoo.detector import Face, detect_faces
 from zoo.errors import ZooError
-from zoo.heatmaps import decode
 from zoo.images import as_rgb
+from zoo.lookup import look_up
+from zoo.runtime.crop_points import CropPoints, from_maps
 from zoo.runtime.interpreter import open_model
-from zoo.variants import VARIANTS, get, split_tag
+from zoo.runtime.metadata import without_metadata
+from zoo.variants import VARIANTS, get
 
 
 @dataclass(frozen=True)
@@ -47,24 +48,34 @@ class Landmarker:
 
     def __init__(
         self,
-        forward: Callable[[np.ndarray], np.ndarray | tuple[np.ndarray, np.ndarray]],
+        forward: Callable[[np.ndarray], CropPoints],
         size: int,
         name: str = "",
         templates: tuple[np.ndarray, np.ndarray] = (LABEL_TEMPLATE, DETECTOR_TEMPLATE),
-        forward_points: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None,
+        maps: Callable[[np.ndarray], np.ndarray] | None = None,
     ):
         """Makes a landmarker of any network.
 
         Args:
-          forward: takes a crop (size, size, 3) uint8 RGB to heat maps (grid, grid, 106) float32 as `zoo.heatmaps` reads them;
-            or, where the network decodes, to crop points (106, 2) and scores (106,).
+          forward: takes a crop (size, size, 3) uint8 RGB to its points (106, 2) in crop pixels and their scores.
           size: side of the crop in pixels.
           name: what to call it.
           templates: (4, 2) shares of the side that five given points are laid on, and those of MediaPipe's detector.
+          maps: takes a crop to the heat maps (grid, grid, 106) float32 that the points come from; None where the network gives none.
         """
-        self.forward, self.size, self.name = forward, size, name
-        self.forward_points = forward_points or self._decoded
+        self.forward, self.size, self.name, self.maps = forward, size, name, maps
         self.label_template, self.detector_template = templates
+
+    @classmethod
+    def of_maps(
+        cls,
+        maps: Callable[[np.ndarray], np.ndarray],
+        size: int,
+        name: str = "",
+        templates: tuple[np.ndarray, np.ndarray] = (LABEL_TEMPLATE, DETECTOR_TEMPLATE),
+    ) -> Landmarker:
+        """Returns a landmarker of a network that gives heat maps (grid, grid, 106) as `zoo.heatmaps` reads them, in Keras say."""
+        return cls(lambda crop: from_maps(maps(crop), size), size, name, templates, maps)
 
     def __call__(self, image: np.ndarray, five: np.ndarray) -> Prediction:
         """Returns the landmarks of the face that the five points mark.
@@ -107,15 +118,8 @@ class Landmarker:
         four = four_points(five)
         alignment = Alignment.from_pairs(four, template * self.size, self.size)
         check_inside(four, image.shape)
-        crop_points, scores = self.forward_points(alignment.crop(image))
-        return Prediction(alignment.to_image(crop_points), scores, np.asarray(five, np.float64), box)
-
-    def _decoded(self, crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found = self.forward(crop)
-        if isinstance(found, tuple):
-            return found
-        grid_points, scores = decode(found)
-        return grid_points * (self.size / found.shape[1]), scores
+        found = self.forward(alignment.crop(image))
+        return Prediction(alignment.to_image(found.points), found.scores, np.asarray(five, np.float64), box)
 
 
 def names(weights: bool = False) -> list[str]:
@@ -126,12 +130,12 @@ def names(weights: bool = False) -> list[str]:
 def load(
     name: str | os.PathLike, precision: str = "int8", *, threads: int = 1, runtime: str = "ai-edge-litert", xnnpack: bool = True
 ) -> Landmarker:
-    """Returns a landmarker on published weights or on a file of one's own; imports no TensorFlow.
+    """Returns a landmarker on published weights, or on a run's or another file of one's own; imports no TensorFlow.
 
     Args:
-      name: `variant`, `variant.tag`, or the path of a `.tflite` file, whose own metadata says how to crop and decode. A file without
-        metadata is taken in its own folder only, beside the `card.json` or `config.json` that says what it is.
-      precision: in which published weights compute: "int8" or "float32".
+      name: `variant`, `variant.tag`, a run, or the path of a `.tflite` file, whose own metadata says how to crop and decode: see
+        `zoo.lookup`.
+      precision: in which published weights or a run's file compute: "int8" or "float32".
       threads: of the interpreter.
       runtime: "ai-edge-litert" or "tflite-runtime".
       xnnpack: whether the XNNPACK delegate runs the graph.
@@ -139,21 +143,11 @@ def load(
     Raises:
       ZooError: there is no such variant, tag, precision or file, or the file is not one of ours, or does not say what it is.
     """
-    size = None
-    if str(name).endswith(".tflite"):
-        path = Path(name)
-        if not path.is_file():
-            raise ZooError(f"there is no file {str(name)!r}")
-    else:
-        base, tag = split_tag(str(name))
-        name, size = f"{base}.{tag}", get(base).size
-        path = model_path(name, precision)
+    found = look_up(str(name))
+    size = get(found.name).size if found.kind == "published" else None
+    path = found.file(precision)
     model = open_model(path, threads=threads, runtime=runtime, xnnpack=xnnpack, expected_size=size)
     if model.description is None:
-        if not any((path.parent / fact).is_file() for fact in ("card.json", "config.json")):
-            raise ZooError(
-                f"{path} carries no metadata and lies beside no card.json or config.json: "
-                "how to crop and what the points are is not known; export it anew (python -m tflite export RUN)"
-            )
-        return Landmarker(model.forward, model.input_size, str(name), forward_points=model.forward_points)
-    return Landmarker(model.forward, model.input_size, str(name), model.description.templates, model.forward_points)
+        raise without_metadata(path)
+    maps = None if model.decodes else model.maps
+    return Landmarker(model.forward, model.input_size, found.name, model.description.templates, maps)

@@ -9,9 +9,10 @@ from stubs import CLEAN_INT8, SIZE, edited, make_stub_files  # noqa: F401
 from tflite.__main__ import main
 from tflite.export.audit import audit
 from tflite.export.layers import layer_errors
-from tflite.measure.benchmark import mesh_file
+from tflite.measure.benchmark import MESH_FILE
 from zoo import cards
 from zoo.errors import ZooError
+from zoo.mediapipe_files import needed_mediapipe_file
 from zoo.runtime import metadata_block
 from zoo.runtime.graph import read_graph
 from zoo.runtime.interpreter import RUNTIMES, read_model
@@ -135,7 +136,7 @@ def test_multiply_accumulates_are_counted_from_the_file(stub_files):
     residual = quarter * (width * width + width * 2 * width + 9 * 2 * width + 2 * width * width)
     head = quarter * width * 5
     assert read_graph(read_model(stub_files["conv"])).macs == entry + residual + head
-    assert read_graph(read_model(mesh_file())).macs == pytest.approx(35e6, rel=0.02)  # docs: about 35 M
+    assert read_graph(read_model(needed_mediapipe_file(MESH_FILE))).macs == pytest.approx(35e6, rel=0.02)  # docs: about 35 M
 
 
 def test_a_transposed_convolution_counts_each_input_cell_once(stub_files):

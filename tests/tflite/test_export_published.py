@@ -8,8 +8,7 @@ from refusals import assert_refused
 
 from tflite.__main__ import main
 from tflite.export.audit import audit
-from training.learning import runs
-from zoo import cards
+from zoo import cards, lookup
 from zoo.heatmaps import decode
 from zoo.nets.weights import read_arrays, write_published
 from zoo.runtime.interpreter import open_model
@@ -20,7 +19,7 @@ HALF_TOLERANCE = 0.05  # of kernels in half precision through sixty layers, in u
 
 @pytest.fixture(autouse=True)
 def no_runs(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(lookup, "RUNS", tmp_path / "runs")
 
 
 @pytest.mark.slow
@@ -28,13 +27,13 @@ def test_published_weights_are_exported_in_half_precision(tmp_path):
     assert main(["export", NAME, "--precision", "float16", "float32", "--out", str(tmp_path)]) == 0
     shipped = cards.weights_folder(NAME)
     crop = np.load(shipped / "golden.npz")["crop"]
-    expected = open_model(cards.model_path(NAME, "float32")).forward(crop)
+    expected = open_model(cards.model_path(NAME, "float32")).maps(crop)
     for precision in ("float16", "float32"):
         model = open_model(tmp_path / f"{precision}.tflite")
         assert model.precision == precision and model.description.document["weights"]["name"] == NAME
         report = audit(tmp_path / f"{precision}.tflite", precision)
         assert report.ok and set(report.partitions.values()) == {1} and len(report.partitions) == 2, report.problems
-        maps = model.forward(crop)
+        maps = model.maps(crop)
         assert np.abs(maps - expected).max() < HALF_TOLERANCE
         apart_px = np.linalg.norm(decode(maps)[0] - decode(expected)[0], axis=1) * len(crop) / len(maps)
         assert apart_px.mean() < 0.01  # what zoo.cards says of the file that is shipped

@@ -185,6 +185,11 @@ def test_the_command_takes_a_file_and_refuses_what_it_cannot_decode(files, stub_
 
 def test_forward_gives_points_and_scores(files):
     model = open_model(files["int8"][1])
-    points, scores = model.forward(np.zeros((128, 128, 3), np.uint8))
+    crop = np.zeros((128, 128, 3), np.uint8)
+    found = model.forward(crop)
+    points, scores = found.points, found.scores
     assert model.decodes and (model.grid, model.points) == (GRID, COUNT)
     assert points.shape == (COUNT, 2) and scores.shape == (COUNT,) and points.dtype == scores.dtype == np.float32
+    with pytest.raises(ZooError, match=r"int8-points\.tflite decodes within its graph: it gives points and no heat maps"):
+        model.maps(crop)
+    assert zoo.load(files["int8"][1]).maps is None

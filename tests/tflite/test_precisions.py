@@ -27,7 +27,7 @@ FACES = [drawn_face(seed) for seed in range(6)]
 def test_every_file_is_of_its_precision_and_finds_the_same_face(tmp_path):
     files = precisions.make_files(NAME, tmp_path, FACES)
     models = {precision: open_model(path) for precision, path in files.items()}
-    assert tuple(files) == precisions.PRECISIONS
+    assert tuple(files) == precisions.WAYS
     assert {key: model.input.dtype for key, model in models.items()} == {
         key: "int8" if key in (AFTER, AWARE) else "float32" for key in files
     }
@@ -73,7 +73,7 @@ def test_the_sentence_says_what_the_training_buys(after, aware, verdict):
 
 def test_rows_have_what_was_measured_and_only_that():
     plain, timed = precisions.rows(family(0.01, 0.001)), precisions.rows(family(0.01, 0.001, timed=True))
-    assert [row["precision"] for row in plain] == list(precisions.PRECISIONS) and not any("ms" in key for key in plain[0])
+    assert [row["precision"] for row in plain] == list(precisions.WAYS) and not any("ms" in key for key in plain[0])
     assert timed[0]["ms, 1 thread"] == 1.0 and timed[0]["ms, 1 thread, plain"] == 2.0
     assert plain[0]["change"] is None and plain[3]["change"].startswith("+0.99")
     said = precisions.findings({"x": family(0.01, 0.001, timed=True)})[0]
@@ -94,7 +94,7 @@ def test_the_command_writes_its_page(tmp_path, capsys, monkeypatch):
 
 def copies(name: str, folder: Path) -> dict[str, Path]:
     files = {}
-    for key in precisions.PRECISIONS:
+    for key in precisions.WAYS:
         source = model_path(name, "int8" if key.startswith("int8") else "float32")
         files[key] = folder / f"{key.replace(' ', '-')}.tflite"
         files[key].write_bytes(source.read_bytes())

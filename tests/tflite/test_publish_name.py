@@ -12,7 +12,7 @@ from tflite.__main__ import main
 from tflite.publish.release import checked_name
 from training.learning import runs
 from training.learning.configuration import Configuration
-from zoo import cards
+from zoo import cards, lookup
 
 PUBLISHED, FREE = "mixed-035-128.open", "shuffle-100-192.open"
 
@@ -20,10 +20,10 @@ PUBLISHED, FREE = "mixed-035-128.open", "shuffle-100-192.open"
 @pytest.fixture(name="run")
 def make_run(tmp_path, monkeypatch):
     """Returns a function that makes the folder of a run under a name."""
-    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(lookup, "RUNS", tmp_path / "runs")
 
     def made(name: str, variant: str, **changes) -> Path:
-        folder = runs.RUNS / name
+        folder = lookup.RUNS / name
         runs.save_configuration(folder, replace(Configuration(variant, quantized=True), **changes), {"parent": "none", "data": []})
         return folder
 
@@ -39,7 +39,7 @@ def written():
     [
         ([], f"mine is published under the name that is given: --name {PUBLISHED}"),
         (["--name", PUBLISHED], f"{PUBLISHED} is published: give --replace to put mine in its place"),
-        (["--name", "mixed-035-096.open"], f"mine cannot be published as 'mixed-035-096.open': its variant and what its data allow make it {PUBLISHED}"),
+        (["--name", "mixed-035-096.open"], f"as 'mixed-035-096.open': its variant and what its data allow make it {PUBLISHED}"),
         (["--name", "mixed-035-128.research", "--replace"], "mine cannot be published as 'mixed-035-128.research'"),
         (["--name", "mine", "--replace"], "mine cannot be published as 'mine'"),
         (["--replace"], "mine is published under the name that is given"),

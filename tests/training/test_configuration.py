@@ -8,6 +8,7 @@ import pytest
 
 from training.learning import runs
 from training.learning.configuration import Configuration, from_json, to_json
+from zoo import lookup
 from zoo.errors import ZooError
 
 
@@ -57,12 +58,16 @@ def test_the_learning_rate_warms_up_then_falls_along_a_cosine_to_a_hundredth():
 
 
 def test_runs_are_found_by_name_or_path_and_never_overwritten(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "RUNS", tmp_path)
+    monkeypatch.setattr(lookup, "RUNS", tmp_path)
     with pytest.raises(ZooError, match="no run 'a'; runs here: none"):
         runs.run_folder("a")
     assert runs.new_folder("a") == tmp_path / "a"
     runs.save_configuration(tmp_path / "a", Configuration("mixed-035-128"), {})
-    assert runs.new_folder("a") == tmp_path / "a-2"
+    with pytest.raises(ZooError, match=r"there is a run 'a' already: go on with it \(--resume a\), remove .* or give another name"):
+        runs.new_folder("a")
+    for taken in ("mixed-035-128", "mixed-035-128.open", "shuffle-100-192.research"):
+        with pytest.raises(ZooError, match=f"a run cannot be called '{taken}', as published weights may be"):
+            runs.new_folder(taken)
     assert runs.run_folder("a") == runs.run_folder(str(tmp_path / "a")) == tmp_path / "a"
     with pytest.raises(ZooError, match="no run 'b'; runs here: a"):
         runs.run_folder("b")

@@ -54,7 +54,7 @@ class KnownFace:
 def test_points_come_back_in_the_pictures_pixels(size, angle, eyes_px):
     five = with_corners(face(angle, eyes_px))
     network = KnownFace(Alignment.from_five(five, size))
-    found = Landmarker(network, size)(np.zeros((240, 320, 3), np.uint8), five)
+    found = Landmarker.of_maps(network, size)(np.zeros((240, 320, 3), np.uint8), five)
     assert np.linalg.norm(found.points - network.image_points, axis=1).max() < POINT_PX
     assert found.points.shape == (106, 2) and found.points.dtype == np.float64
     assert found.scores.shape == (106,) and found.score == pytest.approx(found.scores.mean()) and found.score > 0.99
@@ -76,14 +76,14 @@ def test_a_network_that_sees_the_pixels_finds_a_dot_in_the_picture(size, angle, 
     dot, sigma = five[2] + [3.37, -5.21], max(1.5, eyes_px / 15)
     columns, rows = np.meshgrid(np.arange(320) + 0.5, np.arange(240) + 0.5)
     grey = np.rint(250 * np.exp(-((columns - dot[0]) ** 2 + (rows - dot[1]) ** 2) / (2 * sigma**2))).astype(np.uint8)
-    found = Landmarker(finds_the_brightest_spot, size)(grey, five)
+    found = Landmarker.of_maps(finds_the_brightest_spot, size)(grey, five)
     assert np.linalg.norm(found.points[0] - dot) < POINT_PX
 
 
 def test_pictures_of_other_kinds_are_converted():
     five = with_corners(face())
     network = KnownFace(Alignment.from_five(five, 96))
-    find = Landmarker(network, 96)
+    find = Landmarker.of_maps(network, 96)
     rng = np.random.default_rng(0)
     grey = rng.integers(0, 256, (240, 320)).astype(np.uint8)
     rgb = np.repeat(grey[..., None], 3, 2)
@@ -98,7 +98,7 @@ def test_the_picture_is_left_as_it_was():
     five = with_corners(face())
     picture = np.random.default_rng(0).integers(0, 256, (240, 320, 3)).astype(np.uint8)
     before = picture.copy()
-    Landmarker(KnownFace(Alignment.from_five(five, 96)), 96)(picture, five)
+    Landmarker.of_maps(KnownFace(Alignment.from_five(five, 96)), 96)(picture, five)
     assert np.array_equal(picture, before)
 
 
@@ -132,7 +132,7 @@ def test_points_that_mark_no_face_in_the_picture_are_refused_in_one_line(five):
 
 def test_five_points_may_be_plain_lists():
     network = KnownFace(Alignment.from_five(GOOD, 96))
-    found = Landmarker(network, 96)(np.zeros((240, 320, 3), np.uint8), GOOD.tolist())
+    found = Landmarker.of_maps(network, 96)(np.zeros((240, 320, 3), np.uint8), GOOD.tolist())
     assert isinstance(found.five, np.ndarray) and np.allclose(found.five, GOOD)
 
 
@@ -146,7 +146,7 @@ def test_detected_faces_are_aligned_by_the_detectors_own_template(monkeypatch):
 
     monkeypatch.setattr("zoo.landmarker.detect_faces", detect_faces)
     network = KnownFace(Alignment.from_five(fours[0], 128, DETECTOR_TEMPLATE))
-    find = Landmarker(network, 128)
+    find = Landmarker.of_maps(network, 128)
     found = find.detect(np.zeros((240, 320, 3), np.uint8), range="full", min_score=0.3)
     assert asked == [("full", 0.3)]
     assert [one.box for one in found] == [(1.0, 2.0, 3.0, 0), (1.0, 2.0, 3.0, 1)]
@@ -161,9 +161,10 @@ def test_detected_faces_are_aligned_by_the_detectors_own_template(monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("mixd-035-128", "did you mean 'mixed-035-128'"), ("deconv-050-182", "did you mean 'deconv-050-128'"),
+    [("mixd-035-128", "did you mean 'mixed-035-128."), ("deconv-035-182", "did you mean 'deconv-035-128."),
      ("mixed-035-128.opne", "did you mean 'open'"),
-     ("mixed-035-128.mine", "unknown tag 'mine'"), ("", "unknown variant ''"), ("none.tflite", "there is no file 'none.tflite'")],
+     ("mixed-035-128.mine", "unknown tag 'mine'"), ("", "unknown file, run or published weights ''"),
+     ("none.tflite", "there is no file 'none.tflite'")],
 )  # fmt: skip
 def test_an_unknown_name_is_answered_with_the_nearest(name, hint):
     with pytest.raises(ZooError, match=re.escape(hint)) as error:
@@ -178,7 +179,7 @@ def test_an_unknown_precision_is_answered_with_the_possible():
 
 def test_a_variant_without_published_weights_says_what_is_published(monkeypatch, tmp_path):
     monkeypatch.setattr(cards, "WEIGHTS", tmp_path)
-    with pytest.raises(ZooError, match=r"no int8 weights are published for mixed-035-128\.open; published: none"):
+    with pytest.raises(ZooError, match=r"mixed-035-128\.open is not published; published: none"):
         zoo.load("mixed-035-128")
     (tmp_path / "deconv-035-128.research").mkdir()
     (tmp_path / "deconv-035-128.research" / "card.json").write_text("{}")

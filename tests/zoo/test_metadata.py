@@ -17,7 +17,7 @@ import zoo
 from tflite.__main__ import main
 from tflite.export.audit import audit
 from tflite.export.convert import described
-from tflite.measure.benchmark import mesh_file
+from tflite.measure.benchmark import MESH_FILE
 from tflite.publish import model_cards
 from tflite.publish import release as publish
 from training.synthetic.faces import draw_face
@@ -25,6 +25,8 @@ from zoo import cards, terminal
 from zoo.alignment import DETECTOR_TEMPLATE, LABEL_TEMPLATE
 from zoo.errors import ZooError
 from zoo.files import sha256
+from zoo.mediapipe_files import needed_mediapipe_file
+from zoo.runtime.crop_points import CropPoints
 from zoo.runtime.graph import read_graph
 from zoo.runtime.interpreter import RUNTIMES, open_model, read_model
 from zoo.runtime.metadata import DOCUMENT, NAMES, Weights
@@ -201,7 +203,7 @@ def test_the_files_own_template_is_the_one_used(files, tmp_path):
     find = zoo.load(altered(files["int8"], tmp_path / "wider.tflite", wider))
     assert find.label_template[0, 0] == 0.3 and np.array_equal(find.detector_template, DETECTOR_TEMPLATE)
     crops = []
-    find.forward_points = lambda crop: crops.append(crop) or (np.zeros((106, 2)), np.zeros(106, np.float32))
+    find.forward = lambda crop: crops.append(crop) or CropPoints(np.zeros((106, 2)), np.zeros(106, np.float32))
     (image, five), *_ = drawn(1)
     find(image, five)
     expected = zoo.alignment.Alignment.from_five(five, SPEC.size, find.label_template).crop(image)
@@ -261,18 +263,18 @@ def refusal(path):
     return line
 
 
-def test_a_file_without_metadata_is_taken_in_its_own_folder_only(files, tmp_path):
+def test_a_file_without_metadata_is_refused(files, tmp_path):
     from stubs import edited
 
     def forget(model):
         model.metadata = [entry for entry in model.metadata if entry.name != b"TFLITE_METADATA"]
 
     bare = edited(files["int8"], tmp_path / "bare.tflite", forget)
-    with pytest.raises(ZooError, match=r"carries no metadata and lies beside no card\.json or config\.json"):
+    (tmp_path / "card.json").write_text("{}")  # what lies beside it says nothing
+    with pytest.raises(ZooError, match=r"bare\.tflite carries no metadata: how to crop and what its points are is not known") as error:
         zoo.load(bare)
+    assert "\n" not in str(error.value)
     assert audit(bare).metadata is None and audit(bare).ok
-    (tmp_path / "card.json").write_text("{}")
-    assert zoo.load(bare).size == SPEC.size
 
 
 def test_another_projects_metadata_is_refused(files, tmp_path):
@@ -283,7 +285,7 @@ def test_another_projects_metadata_is_refused(files, tmp_path):
     )
     other = content.replace(b"M001", b"M999")
     assert "is of kind b'M999'; b'M001' of the TFLite schema is expected" in refusal(_written(tmp_path / "other.tflite", other))
-    assert audit(mesh_file()).metadata is None
+    assert audit(needed_mediapipe_file(MESH_FILE)).metadata is None
 
 
 @pytest.mark.parametrize(

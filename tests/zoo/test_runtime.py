@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from stubs import CLEAN_INT8, POINTS, SIZE, edited, make_stub_files  # noqa: F401
 
-from tflite.measure.benchmark import mesh_file
+from tflite.measure.benchmark import MESH_FILE
 from zoo.errors import ZooError
+from zoo.mediapipe_files import needed_mediapipe_file
 from zoo.runtime.interpreter import RUNTIMES, open_interpreter, open_model, read_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +30,7 @@ def crop():
 @pytest.mark.parametrize("name", [*CLEAN_INT8, "float32", "float16"])
 def test_forward_gives_real_maps(stub_files, crop, name, runtime):
     model = open_model(stub_files[name], runtime=runtime)
-    maps = model.forward(crop)
+    maps = model.maps(crop)
     assert maps.shape == (GRID, GRID, POINTS) == (model.grid, model.grid, model.points)
     assert maps.dtype == np.float32
     assert model.input_size == SIZE
@@ -37,7 +38,7 @@ def test_forward_gives_real_maps(stub_files, crop, name, runtime):
     assert maps.min() >= 0
     assert maps.max() <= 6.01
     assert maps.std() > 0.05  # the picture reaches the output
-    assert not np.array_equal(maps, model.forward(255 - crop))
+    assert not np.array_equal(maps, model.maps(255 - crop))
 
 
 def test_an_int8_input_holds_the_pixel_less_128(stub_files, crop):
@@ -48,7 +49,7 @@ def test_an_int8_input_holds_the_pixel_less_128(stub_files, crop):
     expected = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
     model = open_model(path)
     assert np.array_equal(model.forward_stored(crop), expected)
-    assert np.allclose(model.forward(crop), (expected.astype(np.float64) - model.output.zero_point) * model.output.scale, atol=1e-6)
+    assert np.allclose(model.maps(crop), (expected.astype(np.float64) - model.output.zero_point) * model.output.scale, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_without_xnnpack_the_maps_are_the_same(stub_files, crop, name, runtime):
 
 
 def test_float16_weights_give_the_float32_maps(stub_files, crop):
-    single, half = (open_model(stub_files[name]).forward(crop) for name in ("float32", "float16"))
+    single, half = (open_model(stub_files[name]).maps(crop) for name in ("float32", "float16"))
     assert np.abs(single - half).max() < HALF_TOLERANCE
 
 
@@ -91,17 +92,17 @@ def test_float16_weights_give_the_float32_maps(stub_files, crop):
 def test_threads_may_share_a_model(stub_files, runtime):
     model = open_model(stub_files["mixed"], threads=2, runtime=runtime)
     crops = np.random.default_rng(1).integers(0, 256, (64, SIZE, SIZE, 3), dtype=np.uint8)
-    alone = [model.forward(crop) for crop in crops]
+    alone = [model.maps(crop) for crop in crops]
     with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(model.forward, crops))
+        together = list(pool.map(model.maps, crops))
     assert all(map(np.array_equal, alone, together))
 
 
 def test_a_result_outlives_the_next_call(stub_files, crop):
     model = open_model(stub_files["float32"])
-    first = model.forward(crop)
+    first = model.maps(crop)
     kept = first.copy()
-    model.forward(255 - crop)
+    model.maps(255 - crop)
     assert np.array_equal(first, kept)
 
 
@@ -169,7 +170,7 @@ def test_another_size_than_expected_is_refused(stub_files):
 
 def test_models_of_another_kind_are_refused(stub_files, tmp_path):
     with pytest.raises(ZooError, match="inputs: 1, outputs: 2; one of each is expected"):
-        open_model(mesh_file())
+        open_model(needed_mediapipe_file(MESH_FILE))
 
     def ends_early(model):
         graph = model.subgraphs[0]
@@ -199,7 +200,7 @@ def test_an_input_that_was_never_calibrated_is_refused(stub_files, tmp_path):
 )
 def test_another_crop_is_refused(stub_files, received):
     with pytest.raises(ZooError, match=rf"the crop is {received.dtype} .* takes uint8 \[32, 32, 3\]"):
-        open_model(stub_files["conv"]).forward(received)
+        open_model(stub_files["conv"]).maps(received)
 
 
 def test_settings_that_cannot_be_are_refused(stub_files):

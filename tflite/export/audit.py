@@ -19,12 +19,13 @@ from tflite.export import delegates
 from tflite.export.layers import layer_errors
 from zoo import terminal
 from zoo.errors import ZooError, unknown
+from zoo.lookup import look_up
 from zoo.runtime import graph as graphs
 from zoo.runtime import interpreter as runtimes
 from zoo.runtime.metadata import Description, read
 from zoo.runtime.metadata import rows as metadata_rows
 
-PRECISIONS = ("int8", "float16", "float32")
+PRECISIONS = ("float32", "float16", "int8")  # of the files that are exported
 _FLOAT_TYPES = ("float16", "float32", "float64", "bfloat16")
 _NAMES_SHOWN = 3  # of the tensors or operators at fault, enough to find the layer
 
@@ -263,7 +264,7 @@ def _table(report: AuditReport) -> list[dict[str, str]]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command line's arguments."""
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a .tflite file")
+    parser.add_argument("files", nargs="+", metavar="NAME|RUN|FILE", help="a .tflite file, or all of published weights or of a run")
     parser.add_argument("--precision", choices=PRECISIONS, help="what the files are meant to be (default: deduced from the weights)")
     parser.add_argument(
         "--delegate",
@@ -272,7 +273,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="say which operators it takes (may be repeated; gpu and nnapi by their sources)",
     )
     parser.add_argument(
-        "--against", type=Path, metavar="FLOAT", help="list the layers of int8 files that lose most against this float32 file"
+        "--against", metavar="NAME|RUN|FILE", help="list the layers of int8 files that lose most against this float file, or a name's"
     )
     parser.add_argument("--layers", type=int, default=10, help="how many of them to list (default %(default)s)")
     parser.add_argument("--json", action="store_true", help="print the reports for programs")
@@ -280,8 +281,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Prints one table over all files; returns 1 where any file fails."""
-    reports = [audit(path, args.precision, args.delegate or ()) for path in args.files]
-    lost = {path: layer_errors(path, args.against)[: args.layers] for path in args.files} if args.against else {}
+    files = [path for given in args.files for path in look_up(given).files().values()]
+    reports = [audit(path, args.precision, args.delegate or ()) for path in files]
+    against = args.against and look_up(args.against).file("float32")
+    lost = {r.path: layer_errors(r.path, against)[: args.layers] for r in reports if r.precision == "int8"} if against else {}
     if args.json:
         rows = [report.as_dict() | {"layers": [vars(layer) for layer in lost.get(report.path, [])]} for report in reports]
         terminal.show(rows, as_json=True)

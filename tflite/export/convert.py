@@ -11,21 +11,22 @@ from typing import Any
 
 import numpy as np
 
+from tflite.export.audit import PRECISIONS
 from tflite.export.decoder import with_decoder
 from tflite.export.folding import without_normalisation
 from training.learning import runs
 from zoo import cards, terminal
 from zoo.errors import ZooError
 from zoo.files import write_whole
+from zoo.lookup import Found, look_up
 from zoo.nets import build
 from zoo.nets.weights import read_arrays
 from zoo.runtime.graph import without_denormals
 from zoo.runtime.inspection import endpoints
 from zoo.runtime.interpreter import open_interpreter, open_model, read_model
-from zoo.runtime.metadata import Weights, describe
+from zoo.runtime.metadata import Weights, describe, without_metadata
 from zoo.variants import VariantSpec, get
 
-PRECISIONS = ("float32", "float16", "int8")
 FLOATS = PRECISIONS[:2]
 OUTPUTS = ("maps", "points")
 
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run",
         metavar="RUN|NAME|FILE",
-        help="a run's name or folder: a float run gives float files, a quantisation-aware one all; published weights (mixed-035-128.open), "
+        help="a run's name or folder: a float run gives float files, a quantisation-aware one all; published weights (mixed-035-128), "
         "for float files of any precision; or a file that gives maps, to decode",
     )
     parser.add_argument("--precision", nargs="+", choices=PRECISIONS, help="what to write (default: all the run allows)")
@@ -56,15 +57,19 @@ def main(args: argparse.Namespace) -> int:
             raise ZooError(f"{args.run} is a file: --output points is possible, and no --precision")
         source = Path(args.run)
         rows = [decoded(source, (Path(args.out) if args.out else source.parent) / f"{source.stem}-points.tflite")]
-    elif args.run in cards.published() and runs.find(args.run) is None:
-        rows = export_published(args.run, Path(args.out or Path("out") / args.run), args.precision or FLOATS, args.output or OUTPUTS[:1])
     else:
-        folder = runs.run_folder(args.run)
-        runs.weights_path(folder)  # what a user may have got wrong comes before the slow import
-        _import_tensorflow()
-        rows = export(folder, Path(args.out) if args.out else folder, args.precision, args.output or OUTPUTS[:1])
+        rows = _exported(look_up(args.run), args)
     terminal.show(rows, args.json)
     return 0
+
+
+def _exported(found: Found, args: argparse.Namespace) -> list[dict[str, Any]]:
+    outputs = args.output or OUTPUTS[:1]
+    if found.kind == "published":
+        return export_published(found.name, Path(args.out or Path("out") / found.name), args.precision or FLOATS, outputs)
+    runs.weights_path(found.path)  # what a user may have got wrong comes before the slow import
+    _import_tensorflow()
+    return export(found.path, Path(args.out) if args.out else found.path, args.precision, outputs)
 
 
 def _import_tensorflow() -> None:
@@ -156,7 +161,7 @@ def decoded(source: Path, target: Path) -> dict[str, Any]:
     content = read_model(source)
     model = open_model(source)
     if model.description is None:
-        raise ZooError(f"{source} carries no metadata: what its points are is not known; export its run anew, with --output points")
+        raise without_metadata(source)
     said = model.description.document["weights"]
     weights = Weights(said["name"], said["tag"], said["version"], said["sources"])
     return _written(target, described(with_decoder(content), get(said["variant"]), weights), model.precision, "points")
@@ -174,7 +179,7 @@ def described(content: bytes, spec: VariantSpec, weights: Weights) -> bytes:
 
 
 def float_file(spec: VariantSpec, arrays: dict[str, np.ndarray], precision: str = "float32") -> bytes:
-    """Returns a float .tflite: input float32 RGB values 0..255, output float32 maps; with "float32" and "float16" the same bytes everywhere.
+    """Returns a float .tflite: input float32 RGB values 0..255, output float32 maps. Its constants do not depend on the processor.
 
     Args:
       arrays: the float network's weights, keyed `layer/variable`.

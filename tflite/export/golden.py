@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from zoo import cards, terminal
-from zoo.alignment import LABEL_TEMPLATE, Alignment
-from zoo.errors import ZooError, unknown
+from zoo.alignment import Alignment
+from zoo.errors import ZooError
 from zoo.files import read_npz, write_whole
 from zoo.heatmaps import LOGIT_SCALE, WINDOW_RADIUS
 from zoo.landmarker import Landmarker
+from zoo.lookup import published_name
 from zoo.runtime.interpreter import Model, open_model
-from zoo.variants import split_tag
+from zoo.runtime.metadata import without_metadata
 
 TYPES = ("uint8", "int8", "float32", "float64")
 
@@ -31,9 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Writes the file and prints what is in it."""
-    name = ".".join(split_tag(args.name))
-    if name not in cards.published():
-        raise unknown("published weights", name, cards.published())
+    name = published_name(args.name)
     folder = cards.weights_folder(name)
     golden = read_npz(folder / "golden.npz")
     arrays = vectors(open_model(folder / "int8.tflite"), golden["image"], golden["five"])
@@ -57,15 +56,17 @@ def vectors(model: Model, image: np.ndarray, five: np.ndarray) -> dict[str, np.n
       `map_quantisation` (scale, zero point), `decoder` (logit scale, window radius), `image_points` (K, 2), `scores` (K,).
 
     Raises:
-      ZooError: the model is not int8, or gives points.
+      ZooError: the model is not int8, gives points, or carries no metadata.
     """
+    if model.description is None:
+        raise without_metadata(model.path)
     if model.output.dtype != "int8":
         raise ZooError(f"{model.path} gives {model.output}; golden vectors are of int8 maps")
-    template = model.description.templates[0] if model.description else LABEL_TEMPLATE
+    template = model.description.templates[0]
     five = np.asarray(five, np.float64)
     alignment = Alignment.from_five(five, model.input_size, template)
     crop = alignment.crop(image)
-    found = Landmarker(model.forward, model.input_size, templates=(template, template))(image, five)
+    found = Landmarker.of_maps(model.maps, model.input_size, templates=(template, template))(image, five)
     return {
         "image": image, "five": five, "template": np.asarray(template, np.float64), "matrix": alignment.matrix, "crop": crop,
         "int8_maps": model.forward_stored(crop), "map_quantisation": np.array([model.output.scale, model.output.zero_point], np.float64),

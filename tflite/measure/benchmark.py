@@ -20,19 +20,17 @@ from typing import Any
 import numpy as np
 
 from zoo import terminal
-from zoo.cards import FILES
-from zoo.errors import ZooError, unknown
+from zoo.errors import ZooError
+from zoo.lookup import look_up
 from zoo.machine import cpu_model, peak_mb, usable_cores
-from zoo.mediapipe_files import mediapipe_file
+from zoo.mediapipe_files import needed_mediapipe_file
 from zoo.runtime import interpreter as runtimes
 from zoo.runtime.graph import read_graph
 
 ROOT = Path(__file__).resolve().parents[2]
-WEIGHTS = ROOT / "zoo" / "weights"
-DEFAULT_TAG = "open"
 PACKAGES = ("ai-edge-litert", "tflite-runtime", "mediapipe", "numpy")
 MESH = "MediaPipe face_landmark"  # what the rows call MediaPipe's own model
-_MEDIAPIPE_FILE = "face_landmark/face_landmark.tflite"
+MESH_FILE = "face_landmark/face_landmark.tflite"
 _WARM_UP_S = 0.3  # long enough for the clock of an idle core to rise
 _CALLS_PER_TURN = 5
 _UNTIMED_PER_TURN = 2  # bring the weights back into the caches that the other workers took
@@ -64,7 +62,7 @@ def benchmark(
     many cores as it has threads.
 
     Args:
-      files: .tflite files of one input, or names of published models (`name` or `name.tag`), each of which stands for its files.
+      files: .tflite files of one input, or names of published weights or runs (see `zoo.lookup`), each of which stands for its files.
       threads: thread counts to try.
       xnnpack: True with the delegate, False with the interpreter's own kernels.
       runtime_names: among `zoo.runtime.interpreter.RUNTIMES`.
@@ -83,7 +81,7 @@ def benchmark(
             raise ZooError(f"threads is {count}; 1 to {len(cores)} are possible on the cores this process may use")
     paths = [pair for file in files for pair in resolve(file)]
     if with_mediapipe:
-        paths.append((MESH, mesh_file()))
+        paths.append((MESH, needed_mediapipe_file(MESH_FILE)))
     if not paths:
         raise ZooError("nothing to time: no file, no name and no --with-mediapipe")
     jobs = [Job(label, str(path), name, n, on) for name in runtime_names for n in threads for on in xnnpack for label, path in paths]
@@ -101,25 +99,11 @@ def benchmark(
 
 
 def resolve(file: str | Path) -> list[tuple[str, Path]]:
-    """Returns (label, path) of a file, or of each file that a published model's name stands for."""
-    path = Path(file)
-    if path.is_file() or path.suffix == ".tflite" or path.parent != Path("."):
-        if not path.is_file():
-            raise ZooError(f"cannot read {path}: {'it is a folder' if path.is_dir() else 'no such file'}")
-        return [(f"{path.resolve().parent.name}/{path.stem}", path)]
-    name = path.name if "." in path.name else f"{path.name}.{DEFAULT_TAG}"
-    found = [(f"{name} {precision}", WEIGHTS / name / shipped) for precision, shipped in FILES.items()]
-    found = [(label, shipped) for label, shipped in found if shipped.is_file()]
-    if not found:
-        raise unknown("model", str(file), sorted({shipped.parent.name for shipped in WEIGHTS.glob("*/*.tflite")}))
-    return found
-
-
-def mesh_file() -> Path:
-    """Returns the path of MediaPipe's own landmark model; a ZooError if there is none."""
-    if path := mediapipe_file(_MEDIAPIPE_FILE):
-        return path
-    raise ZooError(f"no installed mediapipe carries {_MEDIAPIPE_FILE}; the releases up to 0.10.21 do")
+    """Returns (label, path) of a file, or of each file that the name of published weights or of a run stands for."""
+    found = look_up(str(file))
+    if found.kind == "file":
+        return [(f"{found.path.resolve().parent.name}/{found.path.stem}", found.path)]
+    return [(f"{found.name} {precision}", path) for precision, path in found.files().items()]
 
 
 def caption() -> str:
@@ -133,7 +117,7 @@ def caption() -> str:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command line's arguments."""
-    parser.add_argument("files", nargs="*", metavar="NAME|FILE", help="a published model, as name or name.tag, or a .tflite file")
+    parser.add_argument("files", nargs="*", metavar="NAME|RUN|FILE", help="published weights, a run that was exported, or a .tflite file")
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2], metavar="N", help="thread counts (default: 1 2)")
     parser.add_argument("--rounds", type=int, default=40, help=f"turns of {_CALLS_PER_TURN} calls for each setting (default: %(default)s)")
     parser.add_argument("--runtime", nargs="+", choices=runtimes.RUNTIMES, default=["ai-edge-litert"], help="(default: ai-edge-litert)")

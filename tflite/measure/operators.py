@@ -76,7 +76,12 @@ class Profile:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
-    parser.add_argument("files", nargs="*", metavar="NAME|FILE", help="published weights' int8 file, or any file (default: mixed-035-128)")
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="NAME|RUN|FILE",
+        help="the int8 file of published weights or of a run, or any file (default: mixed-035-128)",
+    )
     parser.add_argument("--rounds", type=int, default=30, help=f"turns of {_CALLS} calls for each graph (default %(default)s)")
     parser.add_argument("--top", type=int, default=15, metavar="N", help="list so many operators, the slowest first (default %(default)s)")
     parser.add_argument("--page", nargs="?", const=str(PAGE), metavar="FILE.md",

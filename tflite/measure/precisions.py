@@ -20,16 +20,17 @@ from training.evaluation.metrics import Difference, auc, failure_rate, paired_di
 from training.evaluation.words import interval, says, signed
 from zoo import cards, terminal
 from zoo.alignment import Alignment
-from zoo.errors import ZooError, unknown
+from zoo.errors import ZooError
 from zoo.files import write_whole
 from zoo.landmarker import load
+from zoo.lookup import published_name
 from zoo.machine import usable_cores
 from zoo.nets.weights import read_arrays
 from zoo.runtime.metadata import Weights
 from zoo.variants import get
 
 FLOAT, AFTER, AWARE = "float32", "int8 post-training", "int8 aware"
-PRECISIONS = (FLOAT, "float16", "dynamic range", AFTER, AWARE)
+WAYS = (FLOAT, "float16", "dynamic range", AFTER, AWARE)
 REPRESENTATIVE = 200
 PAGE = Path("docs/precisions.md")
 _EXPLAINED = f"""`float16` and `{AWARE}` are the published files; the others are made from the same float weights, without training.
@@ -65,10 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Makes the files, measures them, prints a table for each set of weights and what they say."""
-    names = [name if "." in name else f"{name}.{benchmarks.DEFAULT_TAG}" for name in args.names] or cards.published()
-    for name in names:
-        if name not in cards.published():
-            raise unknown("published weights", name, cards.published())
+    names = [published_name(name) for name in args.names] or cards.published()
     if args.rounds < 0:
         raise ZooError(f"--rounds is {args.rounds}; 0 or more are possible")
     if args.page and not args.page.endswith(".md"):
@@ -107,7 +105,7 @@ def measure(name: str, faces: Sequence[Face], source: str, calibration: Sequence
     for row in timed:
         by_file.setdefault(row["model"].rpartition("/")[2], []).append(row)
     found = []
-    for precision in PRECISIONS:
+    for precision in WAYS:
         some = by_file.get(_stem(precision), [])
         best = next((row for row in some if row["threads"] == 1 and row["xnnpack"] == "on"), {})
         times = {(row["threads"], row["xnnpack"]): row["median_ms"] for row in some}
@@ -226,7 +224,7 @@ def page(found: Mapping[str, Sequence[Measured]], said: Sequence[str], condition
 def plot(found: Mapping[str, Sequence[Measured]]) -> Any:
     """Returns core12 against milliseconds (or against kilobytes where nothing was timed), a colour for each set of weights."""
     figure, axes = plots.new_figure(1, width=7.5, height=4.6)
-    panel, marks = axes[0, 0], dict(zip(PRECISIONS, "oshX*", strict=True))
+    panel, marks = axes[0, 0], dict(zip(WAYS, "oshX*", strict=True))
     timed = all(one.times_ms for some in found.values() for one in some)
     for index, (name, some) in enumerate(found.items()):
         for one in some:

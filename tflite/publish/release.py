@@ -25,9 +25,10 @@ from training.synthetic.faces import draw_face
 from zoo import cards, terminal
 from zoo.alignment import Alignment
 from zoo.costs import count
-from zoo.errors import ZooError, unknown
+from zoo.errors import ZooError
 from zoo.files import read_npz, sha256, write_json, write_whole
 from zoo.landmarker import Landmarker
+from zoo.lookup import published_name
 from zoo.nets.weights import write_published
 from zoo.runtime.interpreter import open_model, read_model
 from zoo.runtime.metadata import Weights
@@ -129,9 +130,7 @@ def _renewed(name: str) -> Iterator[tuple[dict[str, Any], Path]]:
     Raises:
       ZooError: nothing is published under this name.
     """
-    card, target = cards.read_card(name), cards.weights_folder(name)
-    if card is None:
-        raise unknown("published weights", name, cards.published())
+    card, target = cards.read_card(published_name(name)), cards.weights_folder(published_name(name))
     with tempfile.TemporaryDirectory(prefix="publish-") as temporary:
         out = Path(temporary) / "weights"
         shutil.copytree(target, out)
@@ -189,7 +188,7 @@ def make_card(
       name: that it is published under, see `checked_name`.
       sources, held_out: labelled sets to measure on, the second on the people that were kept from training.
       rounds: of the benchmark.
-      peer: another model to measure beside, if any.
+      peer: the Face Landmarker's .task file, to measure it beside; None for none.
     """
     configuration = runs.read_configuration(folder)
     facts = runs.read_facts(folder)
@@ -200,8 +199,8 @@ def make_card(
     write_published(out / "float.npz", read_npz(runs.weights_path(parent)))
     # The float file is made of what is published, so that whoever makes it again gets the same.
     exports.export(folder, out, sources=sources_of_training, float_weights=out / "float.npz", name=name)
-    reports = {precision: audits.audit(out / f"{precision}.tflite", precision) for precision in exports.PRECISIONS}
-    for precision in set(exports.PRECISIONS) - {Path(file).stem for file in cards.FILES.values()}:
+    reports = {precision: audits.audit(out / f"{precision}.tflite", precision) for precision in audits.PRECISIONS}
+    for precision in set(audits.PRECISIONS) - {Path(file).stem for file in cards.FILES.values()}:
         (out / f"{precision}.tflite").unlink()  # audited, but not shipped: `python -m tflite export NAME` makes it from float.npz
     problems = [f"{precision}: {problem}" for precision, report in reports.items() for problem in report.problems]
     pairs = [(source, None) for source in sources] + [(source, configuration.held_out) for source in held_out]
@@ -262,7 +261,7 @@ def write_golden(out: Path) -> None:
     model = open_model(out / "int8.tflite")
     alignment = Alignment.from_five(five, model.input_size)
     crop = alignment.crop(face.image)
-    prediction = Landmarker(model.forward, model.input_size)(face.image, five)
+    prediction = Landmarker.of_maps(model.maps, model.input_size)(face.image, five)
     arrays = {"image": face.image, "five": five, "crop": crop, "matrix": alignment.matrix, "int8_maps": model.forward_stored(crop),
               "image_points": prediction.points, "scores": prediction.scores}  # fmt: skip
     write_whole(out / "golden.npz", lambda file: np.savez_compressed(file, **arrays))

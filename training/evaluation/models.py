@@ -18,11 +18,14 @@ from zoo import cards, terminal
 from zoo.alignment import DETECTOR_TEMPLATE, LABEL_TEMPLATE
 from zoo.costs import count
 from zoo.errors import ZooError
-from zoo.files import read_json, sha256
+from zoo.files import sha256
 from zoo.landmarker import Landmarker, load
+from zoo.lookup import look_up
+from zoo.mediapipe_files import needed_mediapipe_file
 from zoo.nets import build, from_arrays
 from zoo.nets.weights import read_arrays
-from zoo.variants import VariantSpec, get, split_tag
+from zoo.runtime.interpreter import open_model
+from zoo.variants import VariantSpec, get
 
 # The challenges' limits on one forward pass and on the file. A multiply-accumulate counts as two operations, a MB as a million bytes.
 BUDGETS = {"1 GFLOP, 20 MB": (1e9, 20e6), "100 MFLOP, 2 MB": (100e6, 2e6)}
@@ -36,7 +39,7 @@ class Model:
     Attributes:
       kind: "file", "run" (in Keras), "published int8", "published float32", "MediaPipe's mesh", or "MediaPipe's Face Landmarker".
       path: of the file, or the run's folder.
-      spec: its shape, or None for a file that has neither card nor configuration beside it.
+      spec: its shape, or None for MediaPipe's.
     """
 
     kind: str
@@ -45,9 +48,9 @@ class Model:
 
 
 def resolve(model: str) -> Model:
-    """Returns what a model's name stands for: a .tflite file, a run, published weights, `MESH`, or a Face Landmarker's file (.task).
+    """Returns what a model's name stands for: `MESH`, a Face Landmarker's file (.task), or what `zoo.lookup` finds.
 
-    A run comes before published weights of the same name; `:int8` or `:float32` behind the name means the published file.
+    A run is meant in Keras; with `:int8` or `:float32` behind its name the file that it was exported to.
 
     Raises:
       ZooError: it is none of these.
@@ -56,36 +59,19 @@ def resolve(model: str) -> Model:
         return Model("MediaPipe's mesh", teacher_file(finder.MESH), None)
     if model.endswith(TASK):
         return Model("MediaPipe's Face Landmarker", teacher_file(model), None)
-    if model.endswith(".tflite"):
-        path = Path(model)
-        if not path.is_file():
-            raise ZooError(f"there is no file {model!r}")
-        return Model("file", path, _shape_beside(path))
-    try:
-        folder = runs.run_folder(model)
-    except ZooError as no_run:
-        name, _, precision = model.partition(":")
-        precision = precision or "int8"
-        try:
-            base, tag = split_tag(name)
-            path = cards.model_path(f"{base}.{tag}", precision)
-        except ZooError as error:
-            there = ", ".join(cards.published()) or "none"
-            raise ZooError(
-                f"{model!r} is neither a .tflite file nor published ({error}; published: {there}) nor a run ({no_run})"
-            ) from None
-        return Model(f"published {precision}", path, get(base))
-    return Model("run", folder, runs.read_configuration(folder).spec)
+    found = look_up(model)
+    if found.kind == "run" and not found.precision:
+        return Model("run", found.path, runs.read_configuration(found.path).spec)
+    path = found.file()
+    if found.kind == "published":
+        return Model(f"published {found.precision or 'int8'}", path, get(found.name))
+    return Model("file", path, _shape_in(path))
 
 
-def _shape_beside(file: Path) -> VariantSpec | None:
-    for name, place in (("card.json", "variant"), ("config.json", "configuration")):
-        try:
-            value = read_json(file.parent / name)[place]
-            return get(value if isinstance(value, str) else value["variant"])
-        except (ZooError, KeyError, TypeError):
-            continue
-    return None
+def _shape_in(file: Path) -> VariantSpec | None:
+    """Returns the variant that a file's metadata names."""
+    description = open_model(file).description
+    return description and get(description.document["weights"]["variant"])
 
 
 def landmarker(model: str, mirror: bool = False) -> Landmarker | Mesh | Mirrored:
@@ -115,7 +101,7 @@ def _of_run(folder: Path) -> Landmarker:
         to_input = np.float32
     middle = 0.5
     templates = tuple(middle + configuration.face_scale * (template - middle) for template in (LABEL_TEMPLATE, DETECTOR_TEMPLATE))
-    return Landmarker(lambda crop: np.asarray(model.predict_on_batch(to_input(crop[None])))[0], spec.size, folder.name, templates)
+    return Landmarker.of_maps(lambda crop: np.asarray(model.predict_on_batch(to_input(crop[None])))[0], spec.size, folder.name, templates)
 
 
 @dataclass(frozen=True)

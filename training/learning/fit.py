@@ -7,7 +7,6 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -19,65 +18,78 @@ from training.learning.gpu import check_device
 from training.learning.widen import widen
 from zoo import terminal
 from zoo.errors import ZooError
-from zoo.variants import TAGS, get, split_tag
+from zoo.lookup import look_up
+from zoo.variants import TAGS, get
 
 if TYPE_CHECKING:
     from training.data.packs import Pack
 
 _BACKBONE = ":backbone"  # after a name, for a start from its backbone alone
+# What can be set on the command line, beside sources, tag and start: settings of `Configuration`, and their meanings.
+_SETTINGS = (
+    ("steps", "optimiser steps"),
+    ("batch", "crops a step"),
+    ("learning_rate", "peak rate"),
+    ("seed", "of weights and batches"),
+    ("held_out", "share of people kept from training"),
+    ("average", "momentum of the averaged weights"),
+    ("sigma_cells", "of the target Gaussian"),
+    ("hidden_sigma_cells", "of the target Gaussian of an occluded point"),
+    ("distance_weight", "of the soft-argmax distance in the loss"),
+    ("photometric", "0..1, share of recoloured crops"),
+    ("occlusion_chance", "0..1"),
+    ("turn_chance", "0..1, of turning a face in depth where its labels came with a mesh"),
+    ("negative_chance", "0..1, of a crop without an aligned face"),
+    ("balance_yaw", "0..1, from drawing faces as they come to all yaws equally often"),
+    ("rotation_deg", "standard deviation of the jitter"),
+    ("scale", "standard deviation of the jitter"),
+    ("shift", "standard deviation of the jitter, in eye distances"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments; every default stands in `Configuration`."""
     default = Configuration("")
-    parser.add_argument("name", metavar="NAME", help="variant, e.g. mixed-035-128")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="variant, e.g. mixed-035-128")
     parser.add_argument("--source", action="append", metavar="NAME[:weight]",
                         help="'synthetic' (default), or PATH[@FORMAT][@SPLIT][@SUBSET], see docs/sources.md; repeatable")  # fmt: skip
     parser.add_argument("--tag", default=default.tag, choices=TAGS, help="what the data allow (default %(default)s)")
     parser.add_argument("--init", default="",
                         help="start from 'imagenet', a local .npz, published weights (mixed-035-128.open) or a run; NAME:backbone leaves "
                              "their head out")  # fmt: skip
-    parser.add_argument("--run", help="name of the run's folder under runs/ (default: the variant's name and tag)")
-    parser.add_argument("--resume", metavar="RUN", help="go on with an interrupted run; all other settings are its own")
+    parser.add_argument("--run", help="name of the run's folder under runs/ (default: NAME-TAG)")
+    parser.add_argument("--resume", metavar="RUN", help="go on with this interrupted run instead; all settings are its own")
     parser.add_argument("--gpu", action="store_true", help="train on a CUDA GPU with PyTorch (see docs/gpu.md)")
-    for name, meaning in (
-        ("steps", "optimiser steps"), ("batch", "crops a step"), ("learning-rate", "peak rate"), ("seed", "of weights and batches"),
-        ("held-out", "share of people kept from training"), ("average", "momentum of the averaged weights"),
-        ("sigma-cells", "of the target Gaussian"),
-        ("hidden-sigma-cells", "of the target Gaussian of an occluded point"),
-        ("distance-weight", "of the soft-argmax distance in the loss"),
-        ("photometric", "0..1, share of recoloured crops"), ("occlusion-chance", "0..1"),
-        ("turn-chance", "0..1, of turning a face in depth where its labels came with a mesh"),
-        ("negative-chance", "0..1, of a crop without an aligned face"),
-        ("balance-yaw", "0..1, from drawing faces as they come to all yaws equally often"),
-        ("rotation-deg", "standard deviation of the jitter"),
-        ("scale", "standard deviation of the jitter"), ("shift", "standard deviation of the jitter, in eye distances"),
-    ):  # fmt: skip
-        value = getattr(default, name.replace("-", "_"))
-        parser.add_argument(f"--{name}", type=type(value), default=value, help=f"{meaning} (default %(default)s)")
+    for name, meaning in _SETTINGS:
+        value = getattr(default, name)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value, help=f"{meaning} (default %(default)s)")
 
 
 def main(args: argparse.Namespace) -> int:
     """Trains, or goes on training; prints where the weights are."""
+    check_start("fit", "NAME", args.name, args.resume)
     if args.resume:
         folder = runs.run_folder(args.resume)
         device = runs.read_facts(folder).get("device")
         configuration = runs.read_configuration(folder)
         if configuration.quantized:
-            raise ZooError(
-                f"{folder.name} is a quantisation-aware run: resume it with `python -m training quantize --resume {args.resume}`"
-            )
+            raise ZooError(f"{folder.name} is a quantisation-aware run: go on with `python -m training quantize --resume {args.resume}`")
     else:
         get(args.name)
         device = "cuda" if args.gpu else None
-        names = [field for field in Configuration.__dataclass_fields__ if hasattr(args, field) and field not in {"sources"}]
-        configuration = Configuration(
-            variant=args.name, sources=parse_sources(args.source), **{name: getattr(args, name) for name in names}
-        )
-        folder = runs.new_folder(args.run or f"{args.name}.{args.tag}")
+        settings = {name: getattr(args, name) for name, _ in _SETTINGS}
+        configuration = Configuration(args.name, args.tag, parse_sources(args.source), init=args.init, **settings)
+        folder = runs.new_folder(args.run or f"{args.name}-{args.tag}")
     fit(configuration, folder, resume=bool(args.resume), device=device)
     print(f"trained: {folder}")
     return 0
+
+
+def check_start(verb: str, what: str, name: str | None, resume: str | None) -> None:
+    """Refuses a command that names neither what to begin with nor a run to go on with, or both."""
+    if (name is None) == (resume is None):
+        given = f"{name} and --resume {resume}" if name else "neither"
+        raise ZooError(f"{verb} begins with {what}, or goes on with --resume RUN; received {given}")
 
 
 def parse_sources(given: list[str] | None) -> tuple[tuple[str, float], ...]:
@@ -107,6 +119,8 @@ def fit(configuration: Configuration, folder: Path, *, resume: bool = False, sto
 
     # What a user may have got wrong comes before the slow imports.
     check_tag(configuration.sources, configuration.tag)
+    if not resume:
+        weights_of(configuration.init)
     if device:
         check_device(device)
         if "keras" not in sys.modules:  # then TensorFlow is not needed, and takes none of the GPU's memory
@@ -122,7 +136,7 @@ def fit(configuration: Configuration, folder: Path, *, resume: bool = False, sto
         from training.learning.loop import train
     from zoo.nets import to_arrays
 
-    model = _started(configuration, keras)
+    model = _started(configuration, keras, resume)
     if not resume:
         runs.save_configuration(folder, configuration, facts | versions(keras))
     learner = KerasLearner(model, keras, configuration, lambda crops: crops.astype("float32"), to_arrays)
@@ -144,7 +158,7 @@ def _fit_with_torch(
             from training.learning.loop import train
         from zoo.nets import to_arrays
 
-        model = _started(configuration, keras)
+        model = _started(configuration, keras, resume)
         if not resume:
             on = torch.cuda.get_device_name() if device == "cuda" else "CPU"
             found = {"python": platform.python_version(), "torch": torch.__version__, "on": on}
@@ -153,13 +167,14 @@ def _fit_with_torch(
         return train(learner, configuration, packs, folder, resume=resume, stop_at=stop_at, draw=draw)
 
 
-def _started(configuration: Configuration, keras: ModuleType) -> Any:
-    """Returns the network with its first weights."""
+def _started(configuration: Configuration, keras: ModuleType, resume: bool) -> Any:
+    """Returns the network with its first weights, or with any where a checkpoint will bring them."""
     from zoo.nets import build
 
     keras.utils.set_random_seed(configuration.seed)
     model = build(configuration.spec, keras)
-    start(model, configuration.init)
+    if not resume:
+        start(model, configuration.init)
     return model
 
 
@@ -180,27 +195,36 @@ def training_namespace() -> ModuleType:
 
 def start(model: Any, init: str) -> None:
     """Gives an untrained model its first weights; `init` as in `Configuration`. Those of a narrower network are widened."""
-    from zoo.cards import published, weights_folder
     from zoo.nets.weights import backbone_arrays, from_arrays, read_arrays, read_backbone, to_arrays
 
     if not init:
         return
-    if init == "imagenet" or (init.endswith(".npz") and Path(init).is_file()):
+    path = weights_of(init)
+    if path is None:
         read_backbone(model, init)
         return
-    name = init.removesuffix(_BACKBONE)
-    if name in published() or f"{name}.open" in published():
-        path = weights_folder(".".join(split_tag(name))) / "float.npz"
-    else:
-        try:
-            path = runs.weights_path(runs.run_folder(name))
-        except ZooError as error:
-            possible = f"imagenet, a .npz file, published weights ({', '.join(published()) or 'none yet'}) or a run"
-            raise ZooError(f"--init {init!r} is not known: {possible}; {error}") from None
-    arrays = read_arrays(path) if name == init else backbone_arrays(read_arrays(path))
+    arrays = backbone_arrays(read_arrays(path)) if init.endswith(_BACKBONE) else read_arrays(path)
     shapes = {key: tuple(value.shape) for key, value in to_arrays(model).items()}
     if not from_arrays(model, widen(arrays, shapes), partial=True):
         raise ZooError(f"--init {init!r} has no variable in common with {model.name}")
+
+
+def weights_of(init: str) -> Path | None:
+    """Returns the weights' file of published weights or of a run that a training is to begin with, None for other starts.
+
+    Raises:
+      ZooError: there is nothing of this name, or nothing to begin with.
+    """
+    if init in ("", "imagenet") or (init.endswith(".npz") and Path(init).is_file()):
+        return None
+    possible = "imagenet, a .npz file, published weights or a run are possible"
+    try:
+        found = look_up(init.removesuffix(_BACKBONE))
+    except ZooError as error:
+        raise ZooError(f"--init {init!r} is not known: {possible}; {error}") from None
+    if found.kind == "file":
+        raise ZooError(f"--init {init!r} is a file no training begins with: {possible}")
+    return found.path / "float.npz" if found.kind == "published" else runs.weights_path(found.path)
 
 
 def versions(keras: Any) -> dict[str, str]:
@@ -209,8 +233,3 @@ def versions(keras: Any) -> dict[str, str]:
     if "tensorflow" in sys.modules:
         found["tensorflow"] = sys.modules["tensorflow"].__version__
     return {"versions": found}
-
-
-def follow(configuration: Configuration, **changes: Any) -> Configuration:
-    """Returns a configuration with some settings changed."""
-    return replace(configuration, **changes)

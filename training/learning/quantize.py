@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 from training.learning import runs
 from training.learning.configuration import Configuration
-from training.learning.fit import follow, versions
+from training.learning.fit import check_start, versions
 from zoo import terminal
 from zoo.errors import ZooError
 
@@ -17,30 +18,32 @@ _CALIBRATION_BATCHES = 16
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
-    parser.add_argument("run", metavar="RUN", help="a float run's name or folder (or, with --resume, a quantisation-aware one's)")
+    parser.add_argument("parent", metavar="RUN", nargs="?", help="the float run to go on from")
     parser.add_argument("--steps", type=int, default=100, help="optimiser steps (default %(default)s)")
     parser.add_argument("--learning-rate", type=float, default=5e-5, help="peak rate (default %(default)s)")
     parser.add_argument("--batch", type=int, default=32, help="crops a step (default %(default)s)")
-    parser.add_argument("--run", dest="to", metavar="NAME", help="name of the new run (default: the float run's with -int8)")
-    parser.add_argument("--resume", action="store_true", help="go on with an interrupted quantisation-aware run")
+    parser.add_argument("--run", help="name of the new run's folder under runs/ (default: RUN-int8)")
+    parser.add_argument("--resume", metavar="RUN", help="go on with this interrupted run instead; all settings are its own")
 
 
 def main(args: argparse.Namespace) -> int:
     """Trains, or goes on training; prints where the weights are."""
-    folder = runs.run_folder(args.run)
-    configuration = runs.read_configuration(folder)
-    if args.resume != configuration.quantized:
-        kind = "quantisation-aware" if configuration.quantized else "float"
-        raise ZooError(f"{folder.name} is a {kind} run; --resume takes a quantisation-aware run, and without it a float run is quantised")
+    check_start("quantize", "a float RUN", args.parent, args.resume)
+    given = runs.run_folder(args.resume or args.parent)
+    configuration = runs.read_configuration(given)
+    if args.resume and not configuration.quantized:
+        raise ZooError(f"{given.name} is a float run: go on with `python -m training fit --resume {args.resume}`")
     if args.resume:
-        parent, out = runs.run_folder(runs.read_facts(folder)["parent"]), folder
+        parent, out = runs.run_folder(runs.read_facts(given)["parent"]), given
     else:
-        parent, out = folder, runs.new_folder(args.to or f"{folder.name}-int8")
-        configuration = follow(
+        if configuration.quantized:
+            raise ZooError(f"{given.name} is a quantisation-aware run: give a float run, or go on with it by --resume {given.name}")
+        parent, out = given, runs.new_folder(args.run or f"{given.name}-int8")
+        configuration = replace(
             configuration, quantized=True, steps=args.steps, batch=args.batch, learning_rate=args.learning_rate,
-            warmup_steps=min(50, args.steps // 10), init=folder.name,
+            warmup_steps=min(50, args.steps // 10), init=given.name,
         )  # fmt: skip
-    quantize(configuration, parent, out, resume=args.resume)
+    quantize(configuration, parent, out, resume=bool(args.resume))
     print(f"trained: {out}")
     return 0
 
@@ -69,7 +72,7 @@ def quantize(configuration: Configuration, parent: Path, folder: Path, *, resume
     if not resume:
         facts = {"parent": str(parent), "data": [{"source": pack.name, "faces": len(pack)} for pack in packs], **versions(tf_keras)}
         runs.save_configuration(folder, configuration, facts)
-        plain = follow(configuration, photometric=0.4, occlusion_chance=0.0, seed=configuration.seed + 2, steps=_CALIBRATION_BATCHES)
+        plain = replace(configuration, photometric=0.4, occlusion_chance=0.0, seed=configuration.seed + 2, steps=_CALIBRATION_BATCHES)
         if configuration.calibrated:
             qat.calibrate(quantized, model, (batch.crops for batch in itertools.islice(batches(plain, packs, 0), _CALIBRATION_BATCHES)))
         else:

@@ -11,10 +11,16 @@ from typing import Any
 import numpy as np
 
 from training.learning.configuration import Configuration, from_json, to_json
+from zoo import lookup
 from zoo.errors import ZooError
 from zoo.files import read_json, read_npz, write_json, write_whole
+from zoo.lookup import run_folder
+from zoo.variants import is_weights_name, names
 
-RUNS = Path("runs")
+__all__ = [
+    "Checkpoint", "new_folder", "read_checkpoint", "read_configuration", "read_facts", "run_folder", "save_checkpoint",
+    "save_configuration", "save_weights", "weights_path",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,26 +34,17 @@ class Checkpoint:
     seconds: float
 
 
-def run_folder(name: str) -> Path:
-    """Returns the folder of a run given by its name under `runs/` or by its path; a ZooError lists the runs there are."""
-    folder = find(name)
-    if folder is not None:
-        return folder
-    there = sorted(path.parent.name for path in RUNS.glob("*/config.json"))
-    raise ZooError(f"there is no run {name!r}; runs here: {', '.join(there) or 'none'}")
-
-
-def find(name: str) -> Path | None:
-    """Returns the folder of a run given by its path or by its name under `runs/`, or None where there is none."""
-    return next((folder for folder in (Path(name), RUNS / name) if (folder / "config.json").is_file()), None)
-
-
 def new_folder(name: str) -> Path:
-    """Returns `runs/NAME`, or `runs/NAME-2`, `-3` ... if that is taken."""
-    folder, number = RUNS / name, 1
-    while (folder / "config.json").exists():
-        number += 1
-        folder = RUNS / f"{name}-{number}"
+    """Returns `runs/NAME` for a new run.
+
+    Raises:
+      ZooError: there is a run of this name, or published weights could have it.
+    """
+    if is_weights_name(name) or name in names():
+        raise ZooError(f"a run cannot be called {name!r}, as published weights may be; give it a name of its own: --run NAME")
+    folder = lookup.RUNS / name
+    if (folder / "config.json").exists():
+        raise ZooError(f"there is a run {name!r} already: go on with it (--resume {name}), remove {folder}, or give another name (--run)")
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -13,6 +14,7 @@ from training.evaluation.models import landmarker
 from training.learning import runs
 from training.learning.configuration import Configuration
 from training.studies.options import Options
+from zoo import lookup
 from zoo.errors import ZooError, unknown
 from zoo.files import read_json, write_json
 from zoo.landmarker import Landmarker
@@ -71,7 +73,7 @@ def trained(study: str, arm: str, configuration: Configuration, parent: Path | N
     if folder and _finished(folder, configuration):
         return folder
     resume = bool(folder) and (folder / "checkpoint.npz").is_file()
-    folder = folder or runs.new_folder(f"study-{study}-{arm}".replace(" ", "-"))
+    folder = folder or _new_folder(f"study-{study}-{arm}".replace(" ", "-"))
     if parent is None:
         fit.fit(configuration, folder, resume=resume)
     else:
@@ -79,8 +81,14 @@ def trained(study: str, arm: str, configuration: Configuration, parent: Path | N
     return folder
 
 
+def _new_folder(name: str) -> Path:
+    """Returns `runs/NAME`, or `runs/NAME-2`, `-3` ... where a study of other settings left its arms before."""
+    numbered = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
+    return runs.new_folder(next(one for one in numbered if lookup.find_run(one) is None))
+
+
 def _same_run(configuration: Configuration, parent: Path | None) -> Path | None:
-    for file in sorted(runs.RUNS.glob("study-*/config.json")):
+    for file in sorted(lookup.RUNS.glob("study-*/config.json")):
         try:
             same = runs.read_configuration(file.parent) == configuration
             if same and (parent is None or Path(runs.read_facts(file.parent)["parent"]) == parent):
@@ -149,7 +157,7 @@ def steps_within(study: str, minutes: float, configurations: Sequence[Configurat
         "minutes": minutes, "variants": sorted(c.variant for c in configurations), "batch": first.batch,
         "sources": [list(source) for source in first.sources], "quantized": quantized,
     }  # fmt: skip
-    plan = runs.RUNS / f"study-{study}.json"
+    plan = lookup.RUNS / f"study-{study}.json"
     if plan.is_file() and (kept := read_json(plan)).get("question") == question:
         return kept["steps"]
     seconds = {variant: _step_seconds(next(c for c in configurations if c.variant == variant)) for variant in set(question["variants"])}

@@ -66,13 +66,13 @@ def decoded(find: Landmarker, image: np.ndarray, five: np.ndarray) -> dict[str, 
       image: (H, W, 3) uint8 RGB.
       five: (5, 2) naive image points.
     """
+    if find.maps is None:
+        raise ZooError(f"{find.name} decodes within its graph: there are no maps to read in other ways")
     alignment = Alignment.from_five(five, find.size, find.label_template)
     crop = alignment.crop(image)
-    maps = find.forward(crop)
-    if isinstance(maps, tuple):
-        raise ZooError(f"{find.name} decodes within its graph: there are no maps to read in other ways")
+    maps = find.maps(crop)
     stride = find.size / maps.shape[1]
     found = {name: alignment.to_image(stride * decoder(maps)) for name, decoder in DECODERS.items()}
-    other = stride * decode(find.forward(np.ascontiguousarray(crop[:, ::-1])))[0] * [-1, 1] + [find.size, 0]
+    other = stride * decode(find.maps(np.ascontiguousarray(crop[:, ::-1])))[0] * [-1, 1] + [find.size, 0]
     mirrored = alignment.to_image(other[SCHEMES["106"].mirror])
     return found | {MIRRORED: (found[IN_USE] + mirrored) / 2}

@@ -1,4 +1,4 @@
-"""Opens a landmark model's .tflite file and runs it: one crop in, dequantised heat maps out, safe to share between threads."""
+"""Opens a landmark model's .tflite file and runs it: one crop in, points and scores out, safe to share between threads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import ZooError, unknown
-from zoo.heatmaps import decode, decode_stored
+from zoo.runtime.crop_points import CropPoints, from_maps, from_stored_maps
 from zoo.runtime.inspection import Delegation, TensorInfo, delegation, endpoints
 from zoo.runtime.metadata import read
 from zoo.terminal import without_stderr
@@ -62,37 +62,31 @@ class Model:
         plain = np.arange(-128, 128).astype(np.int8)
         self._flip_top_bit = self._stored_pixels is not None and np.array_equal(self._stored_pixels, plain)
 
-    def forward(self, crop: np.ndarray) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-        """Returns the heat maps of a crop as real values, or the points and their scores where the graph decodes.
-
-        Args:
-          crop: uint8 (input_size, input_size, 3), RGB.
-
-        Returns:
-          float32 (grid, grid, points); or float32 (points, 2) in crop pixels and (points,) in 0..1.
+    def forward(self, crop: np.ndarray) -> CropPoints:
+        """Returns the points of a crop (input_size, input_size, 3) uint8 RGB and their scores, whether or not the graph decodes.
 
         Raises:
           ZooError: the crop has another shape or type.
         """
         if self.decodes:
-            points, scores = self._run(crop)
-            return points, scores
+            return CropPoints(*self._run(crop))
+        maps = self.forward_stored(crop)
+        if self.output.scale:
+            return from_stored_maps(maps, self.input_size, self.output.scale, self.output.zero_point)
+        return from_maps(maps, self.input_size)
+
+    def maps(self, crop: np.ndarray) -> np.ndarray:
+        """Returns the heat maps of a crop as real values, float32 (grid, grid, points).
+
+        Raises:
+          ZooError: the crop has another shape or type, or the graph decodes, so that no maps come out.
+        """
+        if self.decodes:
+            raise ZooError(f"{self.path} decodes within its graph: it gives points and no heat maps")
         maps = self.forward_stored(crop)
         if not self.output.scale:
             return maps
         return (maps.astype(np.float32) - np.float32(self.output.zero_point)) * np.float32(self.output.scale)
-
-    def forward_points(self, crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns crop points (points, 2) and scores (points,): what decoding `forward`'s maps gives, but quicker from an int8 file."""
-        if self.decodes:
-            points, scores = self._run(crop)
-            return points, scores
-        maps = self.forward_stored(crop)
-        if self.output.scale:
-            points, scores = decode_stored(maps, self.output.scale, self.output.zero_point)
-        else:
-            points, scores = decode(maps)
-        return points * (self.input_size / self.grid), scores
 
     def forward_stored(self, crop: np.ndarray) -> np.ndarray:
         """Returns a file's maps as it stores them: int8 (grid, grid, points) from an int8 file, float32 from the others."""

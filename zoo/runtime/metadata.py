@@ -259,6 +259,11 @@ def _contradiction(found: Description, inputs: Sequence[TensorInfo], outputs: Se
     return ""
 
 
+def without_metadata(path: Path) -> ZooError:
+    """Returns the error for a file that `read` found nothing in."""
+    return ZooError(f"{path} carries no metadata: how to crop and what its points are is not known; export its run (tflite export RUN)")
+
+
 def rows(found: Description) -> list[tuple[str, str]]:
     """Returns (fact, what the metadata says) pairs for a table."""
     weights, image, output, points = (found.document[key] for key in ("weights", "input", "output", "points"))
