@@ -14,14 +14,12 @@ from training.evaluation.mirror import Mirrored
 from training.learning import runs
 from training.teacher import finder
 from training.teacher.finder import teacher_file
-from zoo import cards, terminal
+from zoo import terminal
 from zoo.alignment import DETECTOR_TEMPLATE, LABEL_TEMPLATE
 from zoo.costs import count
-from zoo.errors import ZooError
 from zoo.files import sha256
 from zoo.landmarker import Landmarker, load
 from zoo.lookup import look_up
-from zoo.mediapipe_files import needed_mediapipe_file
 from zoo.nets import build, from_arrays
 from zoo.nets.weights import read_arrays
 from zoo.runtime.interpreter import open_model
