@@ -12,7 +12,7 @@ from typing import Any
 import zoo
 from zoo import cards, predict, video
 from zoo.costs import count
-from zoo.detector import RANGES
+from zoo.detector import DEFAULT_RANGE, RANGES, SEARCHES
 from zoo.schemes import SCHEMES
 from zoo.terminal import format_table, run, show
 from zoo.variants import TAGS, VariantSpec, split_tag
@@ -50,6 +50,12 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument(
         "--min-score", type=_share, default=0.5, metavar="S", help="faces the detector is less sure of are left out (default: %(default)s)"
     )
+    verb.add_argument(
+        "--search",
+        choices=list(SEARCHES),
+        default="thorough",
+        help="for faces: fast finds those of 5 %% of the picture's longer side and more, thorough smaller ones too (default: %(default)s)",
+    )
     form = verb.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print boxes, points and scores as JSON")
     form.add_argument("--csv", action="store_true", help="print boxes, points and scores as CSV, a row per point")
@@ -78,7 +84,7 @@ def _add_network(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--scheme", choices=list(SCHEMES), default="106", help="number of points (default: %(default)s)")
     verb.add_argument("--threads", type=_positive, default=1, metavar="N", help="of the interpreter (default: %(default)s)")
-    verb.add_argument("--range", choices=RANGES, default="both", help="of the face detector (default: %(default)s, which misses fewest)")
+    verb.add_argument("--range", choices=RANGES, default=DEFAULT_RANGE, help="of the face detector (default: %(default)s)")
 
 
 def _add(verbs: Any, name: str, function: Any, text: str, epilog: str | None = None, as_json: bool = True) -> argparse.ArgumentParser:
@@ -180,10 +186,11 @@ def _predict(arguments: argparse.Namespace) -> int:
     out = None if arguments.no_overlays else arguments.out
     find = zoo.load(arguments.variant, arguments.precision, threads=arguments.threads)
     images, failed = predict.collect(arguments.images, out)
-    jobs = predict.predict(images, find, out, scheme=arguments.scheme, range=arguments.range, min_score=arguments.min_score)
+    how = {"range": arguments.range, "min_score": arguments.min_score, "search": arguments.search}
+    jobs = predict.predict(images, find, out, scheme=arguments.scheme, **how)
     results = list(tqdm(jobs, total=len(images), unit="picture", file=sys.stderr, disable=None, leave=False)) + failed
     if arguments.json:
-        about = {"variant": find.name, "detector_range": arguments.range}
+        about = {"variant": find.name, "detector_range": arguments.range, "search": arguments.search}
         print(json.dumps(predict.as_json(results, arguments.scheme, **about), indent=1, ensure_ascii=False))
     elif arguments.csv:
         print(predict.as_csv(results, arguments.scheme), end="")

@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from zoo.detector import DEFAULT_RANGE, USUAL_SCORE
 from zoo.errors import ZooError, one_line
 from zoo.images import list_images, read_image, write_image
 from zoo.landmarker import Landmarker, Prediction
@@ -95,7 +96,14 @@ def overlay_paths(images: Sequence[Path], out: Path) -> dict[Path, Path]:
 
 
 def predict(
-    images: Sequence[Path], find: Landmarker, out: Path | None, *, scheme: str = "106", range: str = "both", min_score: float = 0.5
+    images: Sequence[Path],
+    find: Landmarker,
+    out: Path | None,
+    *,
+    scheme: str = "106",
+    range: str = DEFAULT_RANGE,
+    min_score: float = USUAL_SCORE,
+    search: str = "thorough",
 ) -> Iterator[Result]:
     """Yields the result of every picture in turn; one that cannot be used does not stop the rest.
 
@@ -106,22 +114,25 @@ def predict(
       scheme: the points that overlays show.
       range: the detector's, see `detect_faces`.
       min_score: the detector's, see `detect_faces`.
+      search: the detector's, see `detect_faces`; files can wait for the small faces.
 
     Raises:
       ZooError: the scheme is unknown, or an overlay would replace a picture; before the first result.
     """
     get_scheme(scheme)
     targets = overlay_paths(images, out) if out is not None else {}
-    return (_predict_one(path, find, targets.get(path), scheme, range, min_score) for path in images)
+    return (_predict_one(path, find, targets.get(path), scheme, range, min_score, search) for path in images)
 
 
-def _predict_one(path: Path, find: Landmarker, target: Path | None, scheme: str, range: str, min_score: float) -> Result:
+def _predict_one(
+    path: Path, find: Landmarker, target: Path | None, scheme: str, range: str, min_score: float, search: str
+) -> Result:
     size = None
     try:
         image = read_image(path)
         size = (image.shape[1], image.shape[0])
         start = time.perf_counter()
-        faces = tuple(find.detect(image, range=range, min_score=min_score))
+        faces = tuple(find.detect(image, range=range, min_score=min_score, search=search))
         duration_ms = 1000 * (time.perf_counter() - start)
         if target is not None:
             if faces:

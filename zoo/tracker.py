@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from zoo.detector import Face, detect_faces
+from zoo.detector import DEFAULT_RANGE, Face, detect_faces
 from zoo.errors import ZooError
 from zoo.images import as_rgb
 from zoo.landmarker import Landmarker, Prediction
@@ -85,7 +85,7 @@ class Tracker:
         tracking: bool = True,
         min_score: float | None = None,
         search_every: int = SEARCH_EVERY,
-        detector_range: str = "both",
+        detector_range: str = DEFAULT_RANGE,
     ):
         """Makes a tracker.
 
@@ -173,7 +173,7 @@ class Tracker:
     def _search(self, frame: np.ndarray, found: list) -> list:
         """Returns what the detector finds beside the faces that are followed already, each with its old identity or a new one."""
         taken, added = [look for _, look, _ in found], []
-        for face in detect_faces(frame, self.detector_range, tiles=False):
+        for face in detect_faces(frame, self.detector_range):
             if len(found) + len(added) == self.max_faces:
                 break
             look = self._first_look(frame, face)
