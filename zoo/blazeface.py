@@ -41,15 +41,12 @@ class _File:
     sides: tuple[int, ...] = ()
 
 
+_RESHAPED = tuple(((3, 1), anchors, (values,)) for anchors in (512, 384) for values in (1, 16))  # both layers' scores and boxes
 FILES = {
-    # Boxes and scores of both layers are reshaped to (1, anchors, 16) and (1, anchors, 1).
-    "short": _File(
-        "face_detection_short_range.tflite", 128, ((8, 2), (16, 6)), 16, 0.3,
-        cells=tuple(((3, 1), anchors, (values,)) for anchors in (512, 384) for values in (1, 16)),
-    ),  # fmt: skip
+    "short": _File("face_detection_short_range.tflite", 128, ((8, 2), (16, 6)), 16, 0.3, cells=_RESHAPED),
     # Three layers are enlarged to sides of 12, 24 and 48 cells: buffers of 8 bytes.
     "full": _File("face_detection_full_range_sparse.tflite", 192, ((4, 1),), 32, 0.3, sides=(12, 24, 48)),
-}  # fmt: skip
+}
 
 
 class Network:

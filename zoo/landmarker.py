@@ -118,6 +118,7 @@ class Landmarker:
         Raises:
           ZooError: the picture or an option cannot be used.
         """
+        _check_passes(passes)
         if max_faces is not None and max_faces < 1:
             raise ZooError(f"max_faces must be at least 1, received {max_faces}")
         image = as_rgb(image)
@@ -139,8 +140,7 @@ class Landmarker:
         return self._find(as_rgb(image), face.points, self.detector_template, face.box, passes)
 
     def _find(self, image: np.ndarray, five: np.ndarray, template: np.ndarray, box: tuple | None, passes: int) -> Prediction:
-        if passes < 1:
-            raise ZooError(f"passes must be at least 1, received {passes}")
+        _check_passes(passes)
         four = four_points(five)
         alignment = Alignment.from_pairs(four, template * self.size, self.size)
         check_inside(four, image.shape)
@@ -158,6 +158,11 @@ class Landmarker:
     def _aligned(self, image: np.ndarray, alignment: Alignment) -> tuple[np.ndarray, np.ndarray]:
         found = self.forward(alignment.crop(image))
         return alignment.to_image(found.points), found.scores
+
+
+def _check_passes(passes: int) -> None:
+    if passes < 1:
+        raise ZooError(f"passes must be at least 1, received {passes}")
 
 
 def _four() -> np.ndarray:

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 import zoo
+from training.synthetic.faces import draw_face, draw_scene
 from zoo import cards
 from zoo.alignment import DETECTOR_TEMPLATE, LABEL_TEMPLATE, Alignment
-from zoo.detector import Face
+from zoo.detector import Face, detect_faces
 from zoo.errors import ZooError
 from zoo.heatmaps import encode
 from zoo.landmarker import Landmarker
+from zoo.schemes import SCHEMES
 
 ROOT = Path(__file__).parents[2]
 POINT_PX = 0.1
@@ -140,20 +142,82 @@ def test_detected_faces_are_aligned_by_the_detectors_own_template(monkeypatch):
     fours = [face(10, 60, (100, 120), DETECTOR_TEMPLATE), face(-5, 30, (230, 120), DETECTOR_TEMPLATE)]
     asked = []
 
-    def detect_faces(image, range, min_score):
-        asked.append((range, min_score))
+    def detect_faces(image, range, min_score, search):
+        asked.append((range, min_score, search))
         return [Face(points=four, box=(1.0, 2.0, 3.0, index), score=0.9) for index, four in enumerate(fours)]
 
     monkeypatch.setattr("zoo.landmarker.detect_faces", detect_faces)
     network = KnownFace(Alignment.from_five(fours[0], 128, DETECTOR_TEMPLATE))
     find = Landmarker.of_maps(network, 128)
-    found = find.detect(np.zeros((240, 320, 3), np.uint8), range="full", min_score=0.3)
-    assert asked == [("full", 0.3)]
+    found = find.detect(np.zeros((240, 320, 3), np.uint8), range="full", min_score=0.3, search="thorough", passes=1)
+    assert asked == [("full", 0.3, "thorough")]
     assert [one.box for one in found] == [(1.0, 2.0, 3.0, 0), (1.0, 2.0, 3.0, 1)]
     assert np.linalg.norm(found[0].points - network.image_points, axis=1).max() < POINT_PX
     second = Alignment.from_five(fours[1], 128, DETECTOR_TEMPLATE)
     first = Alignment.from_five(fours[0], 128, DETECTOR_TEMPLATE)
     assert np.abs(second.to_crop(found[1].points) - first.to_crop(found[0].points)).max() < 1e-6
+
+
+# ---- passes ----------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return draw_face(5, 320, yaw=0, pitch=0, roll=0)
+
+
+@pytest.fixture(scope="module")
+def published():
+    return zoo.load("mixed-035-128")
+
+
+def displaced(five, rotation_deg, scale, shift):
+    angle = np.deg2rad(rotation_deg)
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return (five - five.mean(0)) @ turn.T + five.mean(0) + shift
+
+
+def test_a_second_pass_is_a_call_with_the_five_points_just_found(drawn, published):
+    five = displaced(SCHEMES["106"].five_points(drawn.points), 9, 1.1, (4, -3))
+    first = published(drawn.image, five)
+    again = published(drawn.image, SCHEMES["106"].five_points(first.points))
+    both = published(drawn.image, five, passes=2)
+    assert np.abs(both.points - again.points).max() < 1e-6 and np.array_equal(both.five, five)
+    assert np.array_equal(published(drawn.image, five, passes=1).points, first.points)
+
+
+def test_a_second_pass_makes_good_what_the_five_points_were_off(drawn, published):
+    truth = SCHEMES["106"].five_points(drawn.points)
+    exact = published(drawn.image, truth).points
+    once, twice = (
+        np.mean([np.abs(published(drawn.image, displaced(truth, *off), passes=passes).points - exact).mean()
+                 for off in ((20, 1, 0), (-20, 1, 0), (0, 1.3, 0), (0, 0.8, 0), (0, 1, (12, 0)), (0, 1, (0, 12)))])
+        for passes in (1, 2)
+    )  # fmt: skip
+    assert twice < 0.6 * once
+
+
+def test_detected_faces_get_two_passes(drawn, published):
+    (face,), (found,) = published.detect(drawn.image), detect_faces(drawn.image)
+    assert np.array_equal(face.points, published.at(drawn.image, found, passes=2).points)
+    assert not np.array_equal(face.points, published.at(drawn.image, found, passes=1).points)
+
+
+def test_the_most_faces_are_the_first_of_all(published):
+    image, _ = draw_scene(4, faces=3)
+    faces = published.detect(image)
+    assert len(faces) == 3
+    for count in (1, 2, 3, 9):
+        some = published.detect(image, max_faces=count)
+        assert len(some) == min(count, 3) and all(np.array_equal(a.points, b.points) for a, b in zip(some, faces, strict=False))
+
+
+@pytest.mark.parametrize(("options", "fault"), [({"passes": 0}, "passes must be at least 1"), ({"max_faces": 0}, "max_faces must be"),
+                                                ({"search": "quick"}, "unknown search 'quick'.*fast")])  # fmt: skip
+def test_options_that_are_not_possible_are_refused_in_one_line(drawn, published, options, fault):
+    with pytest.raises(ZooError, match=fault) as error:
+        published.detect(drawn.image, **options)
+    assert "\n" not in str(error.value)
 
 
 # ---- names -----------------------------------------------------------------------------------------------------------------------------
