@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ from typing import Any
 import cv2
 import numpy as np
 
+from zoo import terminal
 from zoo.errors import ZooError
 from zoo.landmarker import load
 from zoo.one_euro import Smoothing
 from zoo.overlay import draw_points
 from zoo.predict import face_points, points_json
 from zoo.tracker import SEARCH_EVERY, TrackedFace, Tracker
-from zoo.video_files import Condition, VideoFrame, VideoWriter, camera_frames, open_video
+from zoo.video_reader import Condition, Video, VideoFrame, camera_frames, open_video
+from zoo.video_writer import VideoWriter
 
 _CAMERA_RATE = Fraction(30)
 
@@ -54,7 +57,8 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.frames is not None and arguments.frames < 1:
         raise ZooError(f"--frames must be at least 1, received {arguments.frames}")
     smoothing = None if arguments.no_smoothing else Smoothing(arguments.min_cutoff, arguments.beta)
-    camera = int(arguments.source) if arguments.source.isdecimal() else None
+    # A file that is there is meant, also where its name is a number.
+    camera = int(arguments.source) if arguments.source.isdecimal() and not Path(arguments.source).exists() else None
     video = open_video(arguments.source) if camera is None else None
     try:
         find = load(arguments.variant, arguments.precision, threads=arguments.threads)
@@ -66,62 +70,94 @@ def main(arguments: argparse.Namespace) -> int:
             video.close()
 
 
-def _run(arguments: argparse.Namespace, track: Tracker, video: Any, camera: int | None) -> int:
-    # Tqdm is imported here so that other verbs need not wait for it.
-    from tqdm import tqdm
+@dataclass
+class Tally:
+    """What became of a video's frames.
 
-    frames: Iterator[VideoFrame] = video.frames() if video is not None else camera_frames(camera)
+    Attributes:
+      read, with_faces, written: frames given by the source, those in which a face was found, those in the new video.
+      faces: how many different faces were told apart.
+      spent_s: in finding them.
+      stopped: whether it was interrupted.
+      limited: whether the frames asked for were reached before the end.
+    """
+
+    read: int = 0
+    with_faces: int = 0
+    written: int = 0
+    faces: int = 0
+    spent_s: float = 0.0
+    stopped: bool = False
+    limited: bool = False
+
+
+def _run(arguments: argparse.Namespace, track: Tracker, video: Video | None, camera: int | None) -> int:
     name = Path(arguments.source).stem if video is not None else f"camera-{camera}"
     out = arguments.out or (None if arguments.json else Path("out") / f"{name}.mp4")
     if out is not None and video is not None and out.exists() and out.samefile(video.path):
         raise ZooError(f"--out {out} is the video that is read; give another file")
     condition, rate = (video.condition, video.frames_per_s) if video is not None else (Condition(), _CAMERA_RATE)
-    writer = VideoWriter(out, rate, video and video.audio_stream) if out is not None else None
-    total = min(filter(None, (arguments.frames, (video.expected_frames if video is not None else 0) or None)), default=None)
-    seen, faces, spent_s, stopped = 0, set(), 0.0, False
-    bar = tqdm(total=total, desc=name, unit="frame", file=sys.stderr, disable=None, leave=False)
+    writer = VideoWriter(out, rate, video and video.sound_stream) if out is not None else None
     try:
-        for frame in frames:
-            began = time.perf_counter()
-            found = track(frame.image, frame.time_s)
-            spent_s += time.perf_counter() - began
-            if arguments.json:
-                print(json.dumps(as_json(seen, frame.time_s, found, arguments.scheme), ensure_ascii=False), flush=True)
-            if writer is not None:
-                writer.add(drawn(frame.image, found, arguments.scheme), frame.time_s)
-                if video is not None:
-                    writer.add_audio(video.audio)
-            faces.update(face.identity for face in found)
-            seen += 1
-            bar.update()
-            if seen == arguments.frames:
-                break
-    except KeyboardInterrupt:
-        stopped = True
+        tally = _follow(arguments, track, video, camera, writer, name)
+        written = writer.finish() if writer is not None else None
     except BaseException:
         if writer is not None:
             writer.abandon()
         raise
-    finally:
-        bar.close()
-    if writer is not None and video is not None and not stopped:
-        writer.add_audio(video.audio)
-    written = writer.finish() if writer is not None else None
-    if not seen:
-        raise ZooError(f"no frame of {arguments.source} can be decoded: it is damaged, empty, or of a codec that is not built in")
-    for line in summary(seen, len(faces), spent_s, condition, stopped):
+    tally.written = writer.frames if writer is not None else 0
+    if not tally.read:
+        why = f" ({condition.fault})" if condition.fault else ""
+        raise ZooError(f"no frame of {arguments.source} can be decoded{why}: it is damaged, empty, or of a codec that is not built in")
+    for line in summary(tally, condition, video, written):
         print(line, file=sys.stderr)
-    if video is not None and video.audio_stream is not None and written is not None and not writer.audio_kept:
-        print("the audio could not be carried over into this kind of file; .mkv takes any", file=sys.stderr)
     if written is not None:
-        print(f"wrote {written}", file=sys.stderr)
-    return 130 if stopped else 0
+        said = {"lost": "; its sound is of a kind that cannot be written", "converted": "; its sound was converted to AAC"}
+        print(f"wrote {written}{said.get(writer.sound, '')}", file=sys.stderr)
+    return 130 if tally.stopped else 0
 
 
-def as_json(number: int, time_s: float, found: list[TrackedFace], scheme: str) -> dict[str, Any]:
-    """Returns what is printed of a frame; points are image pixels, edge-based."""
+def _follow(
+    arguments: argparse.Namespace, track: Tracker, video: Video | None, camera: int | None, writer: VideoWriter | None, name: str
+) -> Tally:
+    """Follows the faces through all frames, prints and writes what is asked for, and returns what became of the frames."""
+    # Tqdm is imported here so that other verbs need not wait for it.
+    from tqdm import tqdm
+
+    frames: Iterator[VideoFrame] = video.frames(with_sound=writer is not None) if video is not None else camera_frames(camera)
+    total = min(filter(None, (arguments.frames, (video.expected_frames if video is not None else 0) or None)), default=None)
+    tally, identities = Tally(), set()
+    bar = tqdm(total=total, desc=terminal.printable(name), unit="frame", file=sys.stderr, disable=None, leave=False)
+    with bar, terminal.stop_asked() as stop:
+        for frame in frames:
+            began = time.perf_counter()
+            found = track(frame.image, frame.time_s)
+            tally.spent_s += time.perf_counter() - began
+            if arguments.json:
+                size = frame.image.shape[1], frame.image.shape[0]
+                print(json.dumps(as_json(tally.read, frame.time_s, size, found, arguments.scheme), ensure_ascii=False), flush=True)
+            if writer is not None:
+                writer.add(drawn(frame.image, found, arguments.scheme), frame.time_s + (video.lead_s if video is not None else 0))
+                if video is not None:
+                    writer.add_sound(video.sound)
+            identities.update(face.identity for face in found)
+            tally.read, tally.with_faces = tally.read + 1, tally.with_faces + bool(found)
+            bar.update()
+            tally.stopped, tally.limited = stop(), tally.read == arguments.frames
+            if tally.stopped or tally.limited:
+                break
+        else:
+            if writer is not None and video is not None:
+                writer.add_sound(video.sound)
+    tally.faces = len(identities)
+    return tally
+
+
+def as_json(number: int, time_s: float, size: tuple[int, int], found: list[TrackedFace], scheme: str) -> dict[str, Any]:
+    """Returns what is printed of a frame of a size (width, height); points are pixels of the upright image, edge-based."""
     faces = [{"identity": face.identity, "found_by": face.found_by, **points_json(face.prediction, scheme)} for face in found]
-    return {"frame": number, "time_s": round(time_s, 6), "scheme": scheme, "faces": faces}
+    width, height = size
+    return {"frame": number, "time_s": round(time_s, 6), "width": width, "height": height, "scheme": scheme, "faces": faces}
 
 
 def drawn(image: np.ndarray, found: list[TrackedFace], scheme: str) -> np.ndarray:
@@ -141,14 +177,31 @@ def drawn(image: np.ndarray, found: list[TrackedFace], scheme: str) -> np.ndarra
     return picture
 
 
-def summary(frames: int, faces: int, spent_s: float, condition: Condition, stopped: bool) -> list[str]:
-    """Returns what there is to say at the end, a line each."""
-    rate = f"{frames / spent_s:.0f} frames/s without reading and writing" if spent_s > 0 else "no time"
-    lines = [f"{frames} frame{'s' * (frames != 1)}, {faces} face{'s' * (faces != 1)} told apart, {rate}"]
+def summary(tally: Tally, condition: Condition, video: Video | None, written: Path | None) -> list[str]:
+    """Returns what there is to say at the end, a line each: what became of the frames, and why of those that were not read."""
+    rate = f"{tally.read / tally.spent_s:.0f} frames/s without reading and writing" if tally.spent_s > 0 else "no time"
+    put = f", {tally.written} written" if written is not None else ""
+    lines = [
+        f"{_counted(tally.read, 'frame')} read, {tally.with_faces} with a face{put}, {condition.broken} skipped; "
+        f"{_counted(tally.faces, 'face')} told apart; {rate}"
+    ]
     if condition.broken:
-        lines.append(f"broken: {condition.broken} packet{'s' * (condition.broken != 1)} could not be decoded and were passed over")
+        lines.append(f"skipped: {_counted(condition.broken, 'packet')} could not be decoded ({condition.fault})")
+    if condition.damaged:
+        lines.append(f"damaged: {_counted(condition.damaged, 'frame')} could be decoded in part alone")
+    if condition.retimed or condition.joined:
+        retimed, joined = _counted(condition.retimed, "frame"), _counted(condition.joined, "time")
+        lines.append(f"time stamps: {retimed} without a usable one follow the frame rate, and they jumped back {joined}")
     if condition.ended_early:
         lines.append(f"the file ends early: {condition.ended_early}; it was processed as far as it goes")
-    if stopped:
+    elif video is not None and not tally.stopped and not tally.limited:
+        missing = video.counted_frames - tally.read - condition.broken
+        if missing > 0:
+            lines.append(f"not shown: {_counted(missing, 'frame')} of the {video.counted_frames} in the file lie outside what it plays")
+    if tally.stopped:
         lines.append("interrupted; what was done until then is kept")
     return lines
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
