@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from demo.compare import ModelFile, eye_distance
-from demo.intake import Frame
 from zoo.landmarker import Landmarker
 from zoo.one_euro import Smoothing
 from zoo.tracker import Tracker
+from zoo.video_reader import VideoFrame
 
 # The standard deviation of x[t-1] - 2 x[t] + x[t+1] is the square root of six times that of independent noise on x.
 _SECOND_DIFFERENCE = np.sqrt(6.0)
@@ -40,7 +40,7 @@ class Timeline:
         return float(np.isfinite(self.scores).mean())
 
 
-def follow(finders: Mapping[ModelFile, Landmarker], clip: Sequence[Frame], smoothing: bool = True) -> dict[ModelFile, Timeline]:
+def follow(finders: Mapping[ModelFile, Landmarker], clip: Sequence[VideoFrame], smoothing: bool = True) -> dict[ModelFile, Timeline]:
     """Returns every file's timeline of the face that it follows first.
 
     Args:
@@ -51,7 +51,7 @@ def follow(finders: Mapping[ModelFile, Landmarker], clip: Sequence[Frame], smoot
     return {file: _follow(find, clip, Smoothing() if smoothing else None) for file, find in finders.items()}
 
 
-def _follow(find: Landmarker, clip: Sequence[Frame], smoothing: Smoothing | None) -> Timeline:
+def _follow(find: Landmarker, clip: Sequence[VideoFrame], smoothing: Smoothing | None) -> Timeline:
     track = Tracker(find, max_faces=1, smoothing=smoothing)
     points, scores, by_detector = np.full((len(clip), 106, 2), np.nan), np.full(len(clip), np.nan), 0
     for index, frame in enumerate(clip):

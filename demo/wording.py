@@ -12,6 +12,7 @@ from demo.compare import Finding, ModelFile, drift_percent, percentiles_ms
 from demo.figures import Verdict
 from demo.intake import CLIP_FRAMES, KEPT_FRAMES, MAX_MEGAPIXELS, MAX_PICTURE_BYTES, MAX_VIDEO_BYTES
 from zoo.errors import ZooError
+from zoo.media import POSSIBLE
 
 SUBTITLE = "The same face through every published variant: what each one gives, and what it costs on this machine."
 SAMPLES = "Drawn faces, whose true points are known"
@@ -29,7 +30,7 @@ PICTURES_HELP = (
     f"Up to {MAX_PICTURE_BYTES >> 20} MB and {MAX_MEGAPIXELS} megapixels each. What a file holds counts, not its name: "
     "JPEG, PNG, WebP, BMP, TIFF, GIF and AVIF are read."
 )
-VIDEO_HELP = f"Up to {MAX_VIDEO_BYTES >> 20} MB of MP4, MOV, WebM, MKV or AVI, decoded in memory."
+VIDEO_HELP = f"Up to {MAX_VIDEO_BYTES >> 20} MB, decoded in memory: {POSSIBLE}."
 NO_PICTURE = "**No picture yet.** Put one or several pictures of faces into the box above, or choose a sample."
 NO_PHOTOGRAPH = "**No photograph yet.** Allow the camera and take one above, or choose a sample."
 NO_TIMELINE = "This view opens with a video: choose 'Video' above and put one in."

@@ -126,7 +126,7 @@ def test_frames_are_few_and_small_however_long_and_large_the_video(tmp_path):
         (b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1/x.ts\n", "not a video"),
         (b"ffconcat version 1.0\nfile /etc/passwd\n", "not a video"),
         (packed(PICTURE, "PNG"), "not a video"),
-        (b"\0\0\0\x18ftypmp42" + b"\0" * 500, "no frame"),
+        (b"\0\0\0\x18ftypmp42" + b"\0" * 500, "not a video"),
     ],
 )
 def test_what_is_no_video_is_refused(content, reason, nothing_written):

@@ -9,8 +9,9 @@ import pytest
 import zoo
 from demo import charts, samples, timeline
 from demo.compare import ModelFile
-from demo.intake import CLIP_FRAMES, CLIP_SIDE_PX, Frame, read_clip
+from demo.intake import CLIP_FRAMES, CLIP_SIDE_PX, read_clip
 from zoo.errors import ZooError
+from zoo.video_reader import VideoFrame
 
 FILE = ModelFile("mixed-035-128.open", "int8")
 
@@ -37,7 +38,7 @@ def test_gaps_do_not_count_and_nothing_is_nothing():
 
 def test_a_face_that_goes_and_comes_back_leaves_a_gap():
     image = samples.draw_sample("Smile").image
-    clip = [Frame(index / 30, np.zeros_like(image) if 4 <= index < 7 else image) for index in range(12)]
+    clip = [VideoFrame(np.zeros_like(image) if 4 <= index < 7 else image, index / 30) for index in range(12)]
     (line,) = timeline.follow({FILE: zoo.load(FILE.path)}, clip).values()
     assert np.isnan(line.scores).tolist() == [4 <= index < 7 for index in range(12)]
     assert line.by_detector == 2 and line.found_share == 0.75
