@@ -11,6 +11,8 @@ from zoo import media
 
 _AAC_RATES = (48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 96_000, 88_200, 64_000)
 _BACK_S = 1.0  # a packet further back than that begins another recording; one nearer is left out
+# Matroska has no times below 0: what an encoder puts before its first sample would move everything else.
+_FROM_0_S = 0.001
 _GAP_S = 0.1  # silence longer than that is kept when sound is converted
 
 
@@ -22,6 +24,7 @@ class CopiedSound:
     def __init__(self, container: Any, source: Any):
         """Adds a stream like the source's to a container whose header is not yet written."""
         self._stream = container.add_stream_from_template(source)
+        self._from_0 = container.format.name == "matroska"
         self._shift = 0
         self._end: int | None = None
         self._last: int | None = None
@@ -34,6 +37,8 @@ class CopiedSound:
                 return
             stamp = self._end - self._shift
         stamp += self._shift
+        if self._from_0 and stamp < 0 and stamp + (packet.duration or 0) <= _FROM_0_S / base:
+            return
         if self._last is not None and stamp <= self._last:
             if stamp > self._last - _BACK_S / base:
                 return

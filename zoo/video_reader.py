@@ -26,6 +26,7 @@ _TOLERATED_S, _TOLERATED_SHARE = 0.25, 0.02
 _USUAL_RATE, _RATES = Fraction(25), (Fraction(1, 1000), 1000)
 # Sound that begins this much before the film is kept, and the film follows later; less is what encoders add.
 _LEAD_S, _LONGEST_LEAD_S = 0.1, 60.0
+_WITHOUT_SHOWING_TIMES = {"avi"}  # the times it has are those of decoding, which frames take in the order in which they are shown
 _WAITING_SOUND_BYTES = 64 << 20  # of sound before the first frame
 
 
@@ -100,9 +101,10 @@ class Video:
           with_sound: whether `sound` is filled with packets, their time stamps counted from the first frame's; the caller empties it.
         """
         times, condition = RisingTimes(float(self.frames_per_s)), self.condition
+        by_decoding = self.container.format.name in _WITHOUT_SHOWING_TIMES
         waiting: list[Any] | None = [] if with_sound else None
         for frame in self._decoded(self.sound_stream if with_sound else None, waiting):
-            time_s = times.next(_stamp_s(frame))
+            time_s = times.next(_stamp_s(frame, by_decoding))
             number, condition.frames = condition.frames, condition.frames + 1
             condition.damaged += frame.is_corrupt
             condition.retimed, condition.joined = times.made, times.joined
@@ -196,9 +198,9 @@ def open_video(
     return Video(name or str(source), path, container, stream, stream.frames, expected, length_s, Fraction(rate), max_side_px)
 
 
-def _stamp_s(frame: Any) -> float | None:
-    """Returns a frame's time stamp in seconds: when it is shown, or else when it was to be decoded, or None."""
-    stamp = frame.dts if frame.pts is None else frame.pts
+def _stamp_s(frame: Any, by_decoding: bool) -> float | None:
+    """Returns a frame's time stamp in seconds: when it is shown, or else (or where it is asked for) when it was to be decoded; or None."""
+    stamp = frame.dts if by_decoding or frame.pts is None else frame.pts
     return None if stamp is None or frame.time_base is None else float(stamp * frame.time_base)
 
 

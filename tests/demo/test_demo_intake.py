@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from demo import intake
+from tests.clips import corners, even_times, write_film
 from zoo.errors import ZooError
 
 RNG = np.random.default_rng(0)
@@ -142,3 +143,11 @@ def test_a_video_with_frames_too_large_or_too_many_bytes_is_refused(tmp_path, mo
     monkeypatch.setattr(intake, "MAX_VIDEO_BYTES", 100)
     with pytest.raises(ZooError, match="MB are possible"):
         intake.read_frames(content)
+
+
+def test_a_phones_video_stands_upright_and_a_thumbnail_is_passed_over(tmp_path):
+    upright = np.rot90(corners(192, 128), -1)
+    path = write_film(tmp_path / "a.mp4", even_times(40), image=lambda _: corners(192, 128), turn=(270, False, False), beside=[PICTURE])
+    for frames in (intake.read_frames(path.read_bytes()), intake.read_clip(path.read_bytes())):
+        assert len(frames) > 10 and frames[0].time_s == 0 and all(frame.image.shape == (192, 128, 3) for frame in frames)
+        assert np.abs(frames[-1].image.astype(int) - upright).mean() < 8
