@@ -10,10 +10,10 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+from clips import corners, even_times, write_film
 from PIL import Image
 
 from demo import intake
-from tests.clips import corners, even_times, write_film
 from zoo.errors import ZooError
 
 RNG = np.random.default_rng(0)

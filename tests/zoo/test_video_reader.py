@@ -10,15 +10,15 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from clips import corners, even_times, moved, write_clip, write_film
 
-from tests.clips import corners, even_times, moved, write_clip, write_film
 from zoo.display_matrix import AS_STORED, placement, square_size
 from zoo.errors import ZooError
 from zoo.frame_times import RisingTimes
 from zoo.video_reader import open_video
 
 SAME = 8.0  # mean difference of levels that compression makes
-CASES = Path(__file__).parents[2] / "shared" / "cases" / "video"
+CASES = Path(__file__).parents[3] / "shared" / "cases" / "video"
 
 
 def read(source, **options):

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 120  # it takes 4 s where nothing else runs
 TIMES, THREADS = 500, 4
 

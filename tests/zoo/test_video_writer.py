@@ -8,8 +8,8 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from clips import SIZE, corners, even_times, has_sound, moved, times_of, write_film
 
-from tests.clips import SIZE, corners, even_times, has_sound, moved, times_of, write_film
 from zoo import video_writer
 from zoo.errors import ZooError
 from zoo.video_reader import open_video

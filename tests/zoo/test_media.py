@@ -6,9 +6,9 @@ import os
 
 import numpy as np
 import pytest
+from clips import corners, even_times, write_clip
 from PIL import Image
 
-from tests.clips import corners, even_times, write_clip
 from zoo.errors import ZooError
 from zoo.video_reader import open_video
 

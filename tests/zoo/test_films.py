@@ -7,12 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from clips import even_times, moved, write_film
+from tried_films import FILMS, LAYOUTS, STAMPS, with_tables
 
-from tests.clips import even_times, moved, write_film
-from tests.tried_films import FILMS, LAYOUTS, STAMPS, with_tables
 from zoo.video_reader import open_video
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 COUNT, RATE = 15, 25
 SAME = 12.0  # mean difference of levels: some of these codecs compress much
 TOLERANCE_S = 2e-3
