@@ -161,7 +161,7 @@ def test_wflw_has_splits_boxes_attributes_and_groups_by_picture(tmp_path):
     train.write_text(train.read_text() * 2)
     samples, _ = read(tmp_path)
     assert [sample.split for sample in samples] == ["test", "test", "train", "train"]
-    assert samples[2].group == samples[3].group == "0" and samples[0].box.tolist() == [10.5, 20.5, 110.5, 120.5]
+    assert samples[2].group == samples[3].group == "event/0" and samples[0].box.tolist() == [10.5, 20.5, 110.5, 120.5]
     assert {name for name, flag in samples[0].attributes.items() if flag} == {"pose", "occlusion"} and len(samples[0].attributes) == 6
     assert len(list(read_source(f"{tmp_path}@test@pose"))) == 2 and not list(read_source(f"{tmp_path}@train@pose"))
     plain = tmp_path / "list_98pt_test_largepose.txt"  # beside WFLW_images, without box and attributes

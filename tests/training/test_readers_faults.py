@@ -18,6 +18,7 @@ from training.readers.problems import (
     NOT_NUMBERS,
     REMARKS,
     UNREADABLE,
+    VALUE,
     WRONG_COUNT,
     LabelFault,
     Problem,
@@ -146,7 +147,7 @@ def test_a_labels_file_may_leave_points_unknown_but_not_weigh_them(tmp_path):
     points[:, 0], weights[0, 0] = np.nan, 0
     weights[2, 5] = np.nan
     np.savez(tmp_path / "a.npz", root=np.array("x"), names=np.array(["a", "b", "c"]), points=points, weights=weights)
-    assert read(tmp_path / "a.npz") == (1, [f"{NOT_NUMBERS}: b, c"])
+    assert read(tmp_path / "a.npz") == (1, [f"{NOT_NUMBERS}: b (point 0), c (point 0)"])
 
 
 def test_an_archive_is_read_row_by_row_and_says_where_it_is_damaged(tmp_path, monkeypatch):
@@ -216,11 +217,13 @@ def test_a_broken_annotation_costs_its_own_face_and_a_cut_file_what_is_behind_th
     data["annotations"][6]["keypoints"][3] = float("nan")
     path.write_text(json.dumps({"images": data["images"], "annotations": data["annotations"]}))
     count, lines = read(tmp_path)
+    name = "faces_val.json annotation"
     assert count == 2
     assert lines == [
-        f"{WRONG_COUNT}: annotation 1 (image_id 99 is not among the images), 2.png (203 keypoint values, not three for each point), "
-        "4.png (17 points; 29, 68, 70, 98, 106, 189 are read)",
-        f"{NOT_NUMBERS}: 3.png, 6.png (point 1)",
+        f"{VALUE}: {name} 1 (image_id 99 is not among the images)",
+        f"{WRONG_COUNT}: {name} 2 of 2.png (203 values in keypoints, not three for each point), "
+        f"{name} 4 of 4.png (17 points; 29, 68, 70, 98, 106, 189 are read)",
+        f"{NOT_NUMBERS}: {name} 3 of 3.png (keypoints: value 0 is 'left'), {name} 6 of 6.png (point 1)",
     ]
     path.write_text(path.read_text()[:-200])
     count, lines = read(tmp_path)

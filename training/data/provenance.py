@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from training.data.sources import SPLITS, parse_source, split_name
-from training.readers.groups import TRAINING_SPLITS
+from training.data.sources import parse_source, split_name
+from training.readers.groups import TRAINING_SPLITS, split_word
 from training.readers.npz_rows import headers, scalar
 from zoo.errors import ZooError
 from zoo.variants import split_tag
@@ -111,7 +111,7 @@ def _of_format(source: str) -> Provenance | None:
 def check_tag(sources: tuple[tuple[str, float], ...], tag: str) -> None:
     """Raises a ZooError if a source may not train weights of this tag, or is kept for choosing or testing."""
     for name, _ in sources:
-        kept = [word for word in split_name(name)[1] if word in SPLITS and word not in TRAINING_SPLITS]
+        kept = [word for word in split_name(name)[1] if split_word(word) not in (None, *TRAINING_SPLITS)]
         if kept:
             raise ZooError(f"source {name!r}: the split {kept[0]!r} is for choosing or testing and is never trained on")
         known = provenance(name)

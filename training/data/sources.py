@@ -1,9 +1,9 @@
 """Sources: what `--source` and `python -m training data` are given, and the stream of samples that comes of it.
 
 A source is "synthetic", or `PATH` in any format of `training.readers.formats`, followed by any of `@FORMAT` (else the layout says it),
-`@SPLIT` (train, val, test) and `@SUBSET` (an attribute of the set, as `pose` in WFLW): `WFLW@test@pose`, `faces.csv@val`. Without a
-split, `read_source` gives what is there to train on: the train split, and what no split has. A path that has such an ending itself
-is taken as it is.
+`@SPLIT` (train, val, test or the like) and `@SUBSET` (an attribute of the set, as `pose` in WFLW): `WFLW@test@pose`, `faces.csv@val`.
+Without a split, `read_source` gives what is there to train on: the train split, and what no split has. A path that has such an ending
+itself is taken as it is.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ from pathlib import Path
 from tqdm import tqdm
 
 from training.readers.formats import FORMATS, Format, detect
+<<<<<<< HEAD
 from training.readers.groups import TRAINING_SPLITS, group_of
+=======
+from training.readers.groups import SPLITS, TRAINING_SPLITS, group_of, split_word
+from training.readers.mapping import from_webmorph_189
+>>>>>>> ca1f3c5 (Values, names and splits of label files are checked where they are read: one line each with file and field, no traceback of 380 changed files)
 from training.readers.problems import Problem, Problems
 from training.readers.sample import Sample
 from zoo.errors import ZooError
 
 __all__ = ["Sample", "Source", "fingerprint", "group_of", "parse_source", "read_all", "read_source"]
-
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,8 @@ def parse_source(name: str) -> Source:
     kind = FORMATS[chosen] if chosen else detect(Path(path))
     split = subset = ""
     for word in words:
-        if word in SPLITS and not split:
-            split = word
+        if split_word(word) and not split:
+            split = split_word(word)
         elif word in kind.subsets and not subset:
             subset = word
         elif word not in FORMATS:
@@ -108,6 +111,9 @@ def _for_training(name: str, source: Source, problems: Problems | None) -> Itera
     if problems is None:
         for line in found.lines():
             tqdm.write(f"{name}: {line}")
+        kept = [f"{given[split]} of {split}" for split in SPLITS if split not in TRAINING_SPLITS and given[split] and not source.split]
+        if kept:
+            tqdm.write(f"{name}: kept for choosing and testing: {', '.join(kept)}")
     if given and not source.split and not any(given[split] for split in TRAINING_SPLITS):
         there = ", ".join(f"{split} ({count} faces)" for split, count in given.items())
         raise ZooError(f"source {name!r} has nothing to train on, only {there}; say {name}@{next(iter(given))} to evaluate on it")

@@ -46,8 +46,12 @@ def _read(path: Path) -> Iterator[Sample | Problem]:
             labels = _by_rows(np.asarray(mat[phis]), 3 * _POINTS, path, phis)
             count = int(np.prod(mat[pictures].shape))
             rects = _by_rows(np.asarray(mat[boxes]), 4, path, boxes) if boxes in mat else None
-    except OSError as error:
+    except ZooError:
+        raise
+    except Exception as error:  # of a type of its own for every part of the file that is damaged
         raise ZooError(f"{path} is no whole HDF5 file (MATLAB 7.3): {one_line(error)}") from None
+    if rects is not None and len(rects) != len(labels):
+        raise ZooError(f"{path} has {len(labels)} labels and {len(rects)} boxes")
     if len(labels) != count:
         raise ZooError(f"{path} has {count} pictures and {len(labels)} labels")
     for index, label in enumerate(labels.astype(np.float64)):
@@ -63,6 +67,8 @@ def _read(path: Path) -> Iterator[Sample | Problem]:
 
 def _by_rows(array: np.ndarray, width: int, path: Path, key: str) -> np.ndarray:
     """Returns an array (faces, width); MATLAB's columns come first in HDF5."""
+    if array.dtype.kind not in "iuf":
+        raise ZooError(f"{path} has {key} of type {array.dtype}; numbers are expected")
     if array.ndim == 2 and array.shape[0] == width:
         return array.T
     if array.ndim == 2 and array.shape[1] == width:

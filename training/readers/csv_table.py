@@ -9,14 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
+from training.readers.groups import split_of_label
+from training.readers.listing import named
 from training.readers.mapping import ZERO_BASED, check_count, sample_of
-from training.readers.problems import CUT_SHORT, WRONG_COUNT, LabelFault, Problem
+from training.readers.names import own_group, picture_name, picture_path
+from training.readers.problems import CUT_SHORT, UNREADABLE, WRONG_COUNT, LabelFault, Problem
 from training.readers.sample import Sample
 from training.readers.text import finite, numbers, stream_lines
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 
 FILE = "landmarks.csv"
-_COORDINATE = re.compile(r"([xy])_?(\d+)")
+_COORDINATE = re.compile(r"([xy])_?([0-9]{1,4})")
 _PICTURE = ("file", "name", "image", "path")
 
 
@@ -24,19 +27,22 @@ def read_csv(root: Path) -> Iterator[Sample | Problem]:
     """Yields the faces of a table (`landmarks.csv` where a folder is given).
 
     The first row names the columns: `file`; `x0,y0,x1,y1,...` or `x_0,y_0,...` in pixels whose centres are integers from 0; and, if
-    wanted, `group` (the person or photograph; else each picture is its own) and `split` (train, val, test). Commas, semicolons or tabs
-    divide them. An empty pair of cells is a point that is not known. Pictures lie beside the table or in `images/` beside it.
+    wanted, `group` (the person or photograph; else each picture is its own) and `split` (train, val, test or the like). Commas, semicolons
+    or tabs divide them. An empty pair of cells is a point that is not known. Pictures lie beside the table or in `images/` beside it.
 
     Raises:
       ZooError: the first row lacks a column, or the coordinates' numbers have gaps.
     """
-    path = root / FILE if root.is_dir() else root
+    path = named(root, FILE) if root.is_dir() else root
     rows = stream_lines(path)
     _, header, _ = next(rows, (0, LabelFault(CUT_SHORT, "it is empty"), True))
     if isinstance(header, LabelFault):
         raise ZooError(f"{path}: {header.kind}{f' ({header.detail})' if header.detail else ''}")
     divider = max(",;\t", key=header.count)
-    columns = {name.strip().lower(): place for place, name in enumerate(_cells(header, divider))}
+    try:
+        columns = {name.strip().lower(): place for place, name in enumerate(_cells(header, divider))}
+    except LabelFault as fault:
+        raise ZooError(f"{path}: {fault.kind} ({fault.detail})") from None
     picture = next((columns[name] for name in _PICTURE if name in columns), None)
     if picture is None:
         raise ZooError(f"{path} has no column {_PICTURE[0]!r}; the first row must name the columns: file,x0,y0,x1,y1,...")
@@ -52,18 +58,22 @@ def read_csv(root: Path) -> Iterator[Sample | Problem]:
             if len(cells) != len(columns):
                 kind = CUT_SHORT if last and len(cells) < len(columns) else WRONG_COUNT
                 raise LabelFault(kind, f"{len(cells)} cells, not {len(columns)}")
-            name = cells[picture]
+            given = picture_name(cells[picture])
+            name = f"{name}, {given}"
             points = _points(cells, x, y)
             group = cells[columns["group"]] if "group" in columns else ""
-            split = cells[columns["split"]].lower() if "split" in columns else ""
-            folder = path.parent if (path.parent / name).is_file() else path.parent / "images"
-            yield sample_of(folder / name, points, group or Path(name).stem, split=split)
+            split = split_of_label(cells[columns["split"]]) if "split" in columns else ""
+            where = picture_path((path.parent, path.parent / "images"), given)
+            yield sample_of(where, points, group or own_group(given), split=split)
         except LabelFault as fault:
             yield fault.of(name)
 
 
 def _cells(row: str, divider: str) -> list[str]:
-    return [cell.strip() for cell in next(csv.reader([row], delimiter=divider), [])]
+    try:
+        return [cell.strip() for cell in next(csv.reader([row], delimiter=divider), [])]
+    except csv.Error as error:
+        raise LabelFault(UNREADABLE, one_line(error)) from None
 
 
 def _coordinates(columns: dict[str, int], axis: str, path: Path) -> list[int]:

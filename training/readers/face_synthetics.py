@@ -27,5 +27,5 @@ def read_face_synthetics(root: Path) -> Iterator[Sample | Problem]:
                 yield fault.of(name)
         for name in names(folder, PICTURES):
             stem = Path(name).stem
-            if not stem.endswith("_seg") and not (folder / f"{stem}{LABEL}").is_file():
+            if not stem.endswith("_seg") and not any((folder / f"{stem}{label}").is_file() for label in (LABEL, LABEL.upper())):
                 yield Problem(UNLABELLED, name)

@@ -14,10 +14,11 @@ from training.readers.csv_table import FILE as CSV
 from training.readers.csv_table import read_csv
 from training.readers.face_synthetics import LABEL as FACE_SYNTHETICS
 from training.readers.face_synthetics import read_face_synthetics
+from training.readers.groups import split_word
 from training.readers.labels_npz import read_labels
 from training.readers.landmarks_npz import FILE as LANDMARKS
 from training.readers.landmarks_npz import read_landmarks_npz
-from training.readers.listing import PICTURES
+from training.readers.listing import PICTURES, named
 from training.readers.pictures import read_pictures
 from training.readers.problems import Problem
 from training.readers.pts import SETS_300W, YAWS, read_300w, read_merl_rav, read_pts
@@ -122,7 +123,7 @@ _ROWS = (
     ),
     Format(
         "pts", "own faces in `.pts` files", "`NAME.pts` beside `NAME.jpg`, in folders to any depth, with or without a header",
-        "any that is read", _FROM_1, _OUTER_EYES, _OWN, "", "none; each picture stands alone", "yours", read_pts,
+        "any that is read", _FROM_1, _OUTER_EYES, _OWN, "", "folders named train, val, test; each picture stands alone", "yours", read_pts,
     ),
     Format(
         "coco", "keypoints in COCO's JSON", "`NAME.json`: `images` (id, file_name), `annotations` (image_id, `keypoints`)",
@@ -159,14 +160,14 @@ def detect(path: Path) -> Format:
       ZooError: there is no such path, or nothing in it that is read.
     """
     if path.is_file():
-        name = "wflw" if path.name.startswith(LIST) else _BY_SUFFIX.get(path.suffix.lower())
+        name = "wflw" if path.name.lower().startswith(LIST) else _BY_SUFFIX.get(path.suffix.lower())
         name = "coco-wholebody" if name == "coco" and _sign(path.name) == "coco-wholebody" else name
         if name is None:
             raise ZooError(f"the file {path} is of no kind that is read: {', '.join(_BY_SUFFIX)} or a list of WFLW ({LIST}*.txt)")
         return FORMATS[name]
     if not path.is_dir():
         raise ZooError(f"there is no file or folder {str(path)!r}")
-    if (path / LANDMARKS).is_file():
+    if named(path, LANDMARKS).is_file():
         return FORMATS["landmarks"]
     seen: set[str] = set()
     _look(path, seen, _MAX_DEPTH)
@@ -178,7 +179,7 @@ def detect(path: Path) -> Format:
         raise ZooError(f"the folder {path} holds neither labels nor pictures that are read; formats: {', '.join(FORMATS)}")
     if found == "pts":
         inside = {folder.lower() for folder in (*seen, path.name)}
-        is_merl_rav = inside & set(YAWS) and inside & {"trainset", "testset"}
+        is_merl_rav = inside & set(YAWS) and any(split_word(folder) for folder in inside)
         found = "merl-rav" if is_merl_rav else "300w" if inside & set(SETS_300W) else "pts"
     return FORMATS[found]
 
@@ -186,35 +187,38 @@ def detect(path: Path) -> Format:
 # A set's own layout goes before what anybody's may look like.
 _SETS = ("wflw", "cofw", "jd", "lapa", "face-synthetics", "pts")
 _GENERIC = ("csv", "coco-wholebody", "coco", "pictures")
-_PAIRS = (("jd", "picture", "landmark"), ("lapa", "images", "landmarks"))
+_PAIRS = (
+    ("jd", "picture", "landmark"), ("jd", "pictures", "landmark"), ("jd", "picture", "landmarks"), ("jd", "pictures", "landmarks"),
+    ("jd", "images", "landmark"), ("jd", "image", "landmark"), ("jd", "image", "landmarks"), ("lapa", "images", "landmarks"),
+)  # fmt: skip
 
 
 def _look(folder: Path, seen: set[str], depth: int) -> None:
     """Notes which formats a folder bears signs of, and the names of the folders within it."""
-    inner: set[str] = set()
+    inner: dict[str, str] = {}  # by their names in lower case
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
                 if entry.is_dir():
-                    inner.add(entry.name)
+                    inner[entry.name.lower()] = entry.name
                 else:
                     seen.add(_sign(entry.name))
     except OSError as error:
         raise ZooError(f"cannot read the folder {folder}: {error.strerror or error}") from None
     for name, pictures, labels in _PAIRS:
-        if {pictures, labels} <= inner and _has_text(folder / labels):
+        if {pictures, labels} <= set(inner) and _has_text(folder / inner[labels]):
             seen.add(name)
-    seen.update(inner - set(FORMATS))
+    seen.update(set(inner) - set(FORMATS))
     if depth:
-        for name in sorted(inner):
+        for name in sorted(inner.values()):
             _look(folder / name, seen, depth - 1)
 
 
 def _has_text(folder: Path) -> bool:
     with os.scandir(folder) as entries:
-        return any(entry.name.endswith(".txt") for entry in entries)
+        return any(entry.name.lower().endswith(".txt") for entry in entries)
 
 
 def _sign(name: str) -> str:

@@ -6,20 +6,43 @@ import hashlib
 import re
 from pathlib import Path
 
-_SPLITS = {"", "train", "val", "test"}
+from training.readers.names import short
+from training.readers.problems import SPLIT, LabelFault
+
+SPLITS = ("train", "val", "test")
 # The splits that trainings may use; the others are for choosing and for testing.
 TRAINING_SPLITS = ("", "train")
 # Share of the groups that trainings keep for evaluation unless told otherwise.
 HELD_OUT = 0.1
+# The one vocabulary: names of folders and files, columns of tables, arrays, and words behind `@`.
 _WORDS = {
-    "train": "train", "training": "train", "trainset": "train", "val": "val", "valid": "val", "validation": "val",
-    "test": "test", "testing": "test", "testset": "test",
-}  # fmt: skip
+    word: split
+    for split, words in {
+        "train": ("train", "training", "trainset", "trainingset", "trn"),
+        "val": ("val", "valid", "validation", "validate", "valset", "validset", "validationset", "dev", "devset", "development"),
+        "test": ("test", "testing", "testset", "testingset", "tst"),
+    }.items()
+    for word in words
+}
 
 
 def is_held_out(group: str, share: float) -> bool:
     """Whether a person or photograph is kept from training: the same answer in every source and every run."""
     return int.from_bytes(hashlib.sha256(group.encode()).digest()[:4], "big") < share * 2**32
+
+
+def split_word(word: str) -> str | None:
+    """Returns the split ("train", "val", "test") that a word stands for, "" where there is none, None where the word is not known."""
+    word = word.strip().lower()
+    return _WORDS.get(re.sub("[ _-]", "", word)) if word else ""
+
+
+def split_of_label(word: str) -> str:
+    """Returns the split of a word in a label file; a LabelFault names one that is not known."""
+    split = split_word(word)
+    if split is None:
+        raise LabelFault(SPLIT, short(word))
+    return split
 
 
 def group_of(name: str) -> str:
@@ -28,12 +51,12 @@ def group_of(name: str) -> str:
     `smile_001_08.jpg` and `london_001_03.jpg` are one person, as are `tr_NAME_k.jpg` and `te_NAME_k.jpg`; `NAME_k.jpg` is face or frame k
     of NAME (unless NAME is a split); any other name stands alone.
     """
-    stem = Path(name).stem
+    stem = Path(name.replace("\\", "/")).stem
     stem = stem[3:] if stem.startswith(("tr_", "te_")) else stem
     head, _, tail = stem.rpartition("_")
     if head.startswith(("smile_", "london_")):
         return "london_" + head.split("_")[1]
-    return head if head not in _SPLITS and tail.isdigit() and len(tail) <= 3 else stem
+    return head if head and head not in _WORDS and tail.isdigit() and len(tail) <= 3 else stem
 
 
 def photograph_of(name: str) -> str:
@@ -68,4 +91,9 @@ def split_in(name: str) -> str:
 def split_of_folder(root: Path, folder: Path) -> str:
     """Returns the split of a folder within a source: by the nearest folder's name that has one; the source's own must be just that word."""
     inner = next((split for split in map(split_in, reversed(folder.relative_to(root).parts)) if split), "")
-    return inner or _WORDS.get(root.name.lower(), "")
+    return inner or split_word(root.name) or ""
+
+
+def clean_group(group: str) -> str:
+    """Returns a group's name on one line and as text, whatever bytes the picture's name was made of."""
+    return " ".join(group.encode("utf-8", "backslashreplace").decode().replace("\0", " ").split("\n"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from training.readers.problems import CUT_SHORT, ENCODING, UNREADABLE, LabelFault
+from zoo.errors import one_line
 
 _CHUNK = 1 << 16
 # One element larger than this is no label: it is a fault in the file's syntax that swallows what follows.
@@ -26,6 +27,8 @@ def members(path: Path) -> Iterator[tuple[str, Any]]:
             text.take("{")
             while text.peek() != "}":
                 key = text.value()
+                if not isinstance(key, str):
+                    raise LabelFault(UNREADABLE, f"{str(key)[:20]!r} where a key is expected")
                 text.take(":")
                 if text.peek() == "[":
                     text.take("[")
@@ -88,6 +91,8 @@ class _Text:
                 if not self._more():
                     raise LabelFault(CUT_SHORT, f"it ends after {self._used + len(self._text)} characters") from None
                 continue
+            except (ValueError, RecursionError) as error:  # a number of too many digits; brackets within brackets
+                raise LabelFault(UNREADABLE, f"{one_line(error)} after character {self._used + self._at}") from None
             length = end - self._at
             # A number at the end of what was read may go on.
             if end < len(self._text) or not self._more():

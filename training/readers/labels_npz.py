@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from training.readers.groups import group_of
+from training.readers.groups import clean_group, group_of
 from training.readers.landmarks_npz import checked_headers
-from training.readers.npz_rows import headers, rows, scalar
+from training.readers.names import picture_name, picture_path
+from training.readers.npz_rows import as_text, headers, rows, scalar
 from training.readers.problems import NOT_NUMBERS, LabelFault, Problem
 from training.readers.sample import Sample
+from training.readers.text import finite
 from zoo.errors import ZooError
 from zoo.schemes import SCHEMES
 from zoo.stations import DEFINITION
@@ -28,6 +30,9 @@ def read_labels(path: Path) -> Iterator[Sample | Problem]:
     extra = checked_headers(path, ("root", "names", "points", "weights"), ("mesh", "hidden"))
     found = headers(path)
     shape, weights_shape = found["points"][0], found["weights"][0]
+    for key in ("weights", *extra):
+        if found[key][1].kind not in "biuf":
+            raise ZooError(f"{path} has {key} of type {found[key][1]}; numbers are expected")
     if shape[1:] != (106, 2) or weights_shape != shape[:2]:
         raise ZooError(f"{path} has points of shape {shape} and weights of shape {weights_shape}; (N, 106, 2) and (N, 106) are expected")
     shapes = {"mesh": _MESH_SHAPE, "hidden": (106,)}
@@ -37,14 +42,17 @@ def read_labels(path: Path) -> Iterator[Sample | Problem]:
         again = f"python -m training label {root} --out {path}"
         raise ZooError(f"{path} marks other places than today's 106 points: it was written before they were corrected; again: {again}")
     for name, points, weights, *more in rows(path, ("names", "points", "weights", *extra)):
-        name, points, weights = str(name), points.astype(np.float64), weights.astype(np.float32)
+        name, points, weights = as_text(name), points.astype(np.float64), weights.astype(np.float32)
         given = dict(zip(extra, more, strict=True))
         five = scheme.five_points(points)
         try:
-            if not (np.isfinite(points[weights > 0]).all() and np.isfinite(five).all() and np.isfinite(weights).all()):
+            picture_name(name)
+            finite(np.where((weights > 0)[:, None], points, 0))
+            if not (np.isfinite(five).all() and np.isfinite(weights).all()):
                 raise LabelFault(NOT_NUMBERS)
             mesh = given["mesh"].astype(np.float32) if "mesh" in given else None
             hidden = given["hidden"].astype(bool) if "hidden" in given else None
-            yield Sample(root / name, points, weights, five, group_of(name), "106", points, mesh=mesh, hidden=hidden)
+            picture, group = picture_path((root,), name), clean_group(group_of(name))
+            yield Sample(picture, points, weights, five, group, "106", points, mesh=mesh, hidden=hidden)
         except LabelFault as fault:
             yield fault.of(name)

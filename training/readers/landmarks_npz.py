@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from training.readers.groups import group_of
-from training.readers.listing import PICTURES, names
+from training.readers.groups import group_of, split_of_label
+from training.readers.listing import PICTURES, named, names
 from training.readers.mapping import COUNTS, ZERO_BASED, sample_of
-from training.readers.npz_rows import headers, rows
+from training.readers.names import picture_name, picture_path
+from training.readers.npz_rows import as_text, headers, rows
 from training.readers.picture import digest
-from training.readers.problems import UNLABELLED, LabelFault, Problem
+from training.readers.problems import NOT_NUMBERS, UNLABELLED, LabelFault, Problem
 from training.readers.sample import Sample
 from training.readers.text import finite
 from zoo.errors import ZooError
@@ -32,21 +33,25 @@ def read_landmarks_npz(root: Path) -> Iterator[Sample | Problem]:
     Raises:
       ZooError: the archive is broken or its arrays have other shapes.
     """
-    path = root / FILE
+    path = named(root, FILE)
     extra = checked_headers(path, ("names", "points"), ("groups", "splits", "yaw"))
     count = headers(path)["points"][0][1]
     if count not in COUNTS:
         shape = headers(path)["points"][0]
         raise ZooError(f"{path} has points of shape {shape}; schemes with {', '.join(map(str, sorted(COUNTS)))} points are read")
     for name, points, *more in rows(path, ("names", "points", *extra)):
-        name, given = str(name), dict(zip(extra, map(str, more), strict=True))
         try:
+            # What is not text is told of by its number.
+            name, given = as_text(name), dict(zip(extra, map(as_text, more), strict=True))
+            picture_name(name)
+            if not np.isfinite(yaw := float(given.get("yaw") or 0)):
+                raise LabelFault(NOT_NUMBERS, f"yaw is {yaw}")
             image_points = finite(points.astype(np.float64)) + ZERO_BASED
-            image_points[_far_contour(count, float(given.get("yaw") or 0))] = np.nan
+            image_points[_far_contour(count, yaw)] = np.nan
             group = given.get("groups") or group_of(name)
-            yield sample_of(root / "images" / name, image_points, group, split=given.get("splits", ""))
+            yield sample_of(picture_path((root / "images",), name), image_points, group, split=split_of_label(given.get("splits", "")))
         except LabelFault as fault:
-            yield fault.of(name)
+            yield fault.of(str(name))
     yield from _unlabelled(root / "images", path)
 
 
@@ -64,12 +69,16 @@ def _unlabelled(folder: Path, path: Path) -> Iterator[Problem]:
     """Yields a problem for every picture that the archive does not name."""
     if not folder.is_dir():
         return
-    labelled = np.sort(np.fromiter((digest(str(name).encode()) for (name,) in rows(path, ("names",))), np.uint64))
+    labelled = np.sort(np.fromiter((_key(as_text(name)) for (name,) in rows(path, ("names",))), np.uint64))
     for name in names(folder, PICTURES):
-        key = np.uint64(digest(name.encode()))
+        key = np.uint64(_key(name))
         place = np.searchsorted(labelled, key)
         if place == len(labelled) or labelled[place] != key:
             yield Problem(UNLABELLED, name)
+
+
+def _key(name: str) -> int:
+    return digest(name.replace("\\", "/").encode("utf-8", "surrogatepass"))
 
 
 def checked_headers(path: Path, needed: tuple[str, ...], possible: tuple[str, ...]) -> tuple[str, ...]:
@@ -83,6 +92,11 @@ def checked_headers(path: Path, needed: tuple[str, ...], possible: tuple[str, ..
     if missing:
         raise ZooError(f"{path} has no array {missing[0]!r}; it holds {', '.join(found) or 'nothing'}")
     (names_shape, _), (shape, dtype) = found["names"], found["points"]
-    if len(shape) != 3 or shape[2] != 2 or names_shape != shape[:1] or not np.issubdtype(dtype, np.number):
+    if len(shape) != 3 or shape[2] != 2 or names_shape != shape[:1] or dtype.kind not in "iuf":
         raise ZooError(f"{path} has names of shape {names_shape} and points of shape {shape}; (N,) and (N, count, 2) are expected")
+    for key in ("names", *(key for key in ("groups", "splits") if key in found and key in possible)):
+        if found[key][1].kind not in "US" and names_shape[0]:
+            raise ZooError(f"{path} has {key} of type {found[key][1]}; text or bytes are expected")
+    if "yaw" in found and "yaw" in possible and found["yaw"][1].kind not in "biuf":
+        raise ZooError(f"{path} has yaw of type {found['yaw'][1]}; numbers are expected")
     return tuple(key for key in possible if key in found and found[key][0][:1] == names_shape)

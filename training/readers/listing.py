@@ -51,13 +51,35 @@ def folders(root: Path, depth: int = _MAX_DEPTH) -> Iterator[Path]:
 
 
 def picture_of(folders_to_try: tuple[Path, ...], stem: str) -> Path:
-    """Returns the picture called `stem` with any of the usual suffixes; a `.jpg` in the first folder where there is none."""
+    """Returns the picture called `stem`, or so with any of the usual suffixes; where there is none, what it should be in the first folder.
+
+    A stem that is a picture's whole name goes before another picture of that name (`a.png` before `a.jpg`).
+    """
+    if stem.lower().endswith(PICTURES):
+        exact = next((folder / stem for folder in folders_to_try if (folder / stem).is_file()), None)
+        other = exact or picture_of(folders_to_try, Path(stem).stem)
+        return other if other.is_file() else folders_to_try[0] / stem
     for folder in folders_to_try:
         for suffix in (*PICTURES, *(suffix.upper() for suffix in PICTURES)):
             path = folder / f"{stem}{suffix}"
             if path.is_file():
                 return path
     return folders_to_try[0] / f"{stem}.jpg"
+
+
+def inner_folders(folder: Path) -> dict[str, Path]:
+    """Returns the folders right within a folder by their names in lower case; of two that differ in case alone the lower one."""
+    with _scan(folder) as entries:
+        found = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    return {name.lower(): folder / name for name in found}
+
+
+def named(folder: Path, name: str) -> Path:
+    """Returns the file of this name in a folder, in upper or lower case; the name as it is where there is none."""
+    if not (folder / name).is_file() and folder.is_dir():
+        with _scan(folder) as entries:
+            return folder / next((entry.name for entry in entries if entry.name.lower() == name.lower()), name)
+    return folder / name
 
 
 def _scan(folder: Path):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from training.readers.groups import clean_group
 from training.readers.problems import HIDDEN, WRONG_COUNT, LabelFault
 from training.readers.sample import Sample
 from zoo.schemes import SCHEMES, from_scheme
@@ -142,4 +143,4 @@ def sample_of(
     known = known.astype(np.float32) if weights is None else np.where(known, weights, 0).astype(np.float32)
     scheme, native = ("106", full) if count in (29, 189) else ("68", points[:68]) if count == 70 else (str(count), points)
     attributes = {**(attributes or {}), **({} if len(native) == count else {POINTS: count})}
-    return Sample(path, full, known, five_of(points), group, scheme, native, split, attributes, box)
+    return Sample(path, full, known, five_of(points), clean_group(group), scheme, native, split, attributes, box)

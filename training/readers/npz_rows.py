@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -13,7 +15,10 @@ import numpy as np
 from zoo.errors import ZooError
 
 _BLOCK_BYTES = 1 << 20
-_DAMAGED = (ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+_DAMAGED = (
+    ValueError, TypeError, MemoryError, OverflowError, RuntimeError, SyntaxError, tokenize.TokenError, EOFError, KeyError,
+    NotImplementedError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 def headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
@@ -55,9 +60,19 @@ def scalar(path: Path, key: str) -> str:
     """Returns an array of no dimension as text."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return str(archive[key])
+            value = archive[key]
+            if value.ndim or value.dtype.kind not in "US":
+                raise ZooError(f"{path} has {key} of shape {value.shape} and type {value.dtype}; a single text is expected")
+            return as_text(value[()])
+    except ZooError:
+        raise
     except (OSError, *_DAMAGED) as error:
         raise ZooError(f"{path} is no whole NumPy archive (.npz): {error}") from None
+
+
+def as_text(value: np.str_ | np.bytes_) -> str:
+    """Returns one element of an array of text; bytes are a file's name as it is."""
+    return os.fsdecode(bytes(value)) if isinstance(value, bytes) else str(value)
 
 
 def _column(archive: zipfile.ZipFile, key: str) -> Iterator[np.ndarray]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.readers.groups import group_of
+from training.readers.groups import clean_group, group_of
 from training.readers.listing import PICTURES, folders, names
 from training.readers.problems import Problem
 from training.readers.sample import Sample
@@ -21,4 +21,4 @@ def read_pictures(root: Path) -> Iterator[Sample | Problem]:
     """Yields a sample of no known point and of scheme "" for every picture in a folder and those within it."""
     for folder in folders(root):
         for name in names(folder, PICTURES):
-            yield Sample(folder / name, _NO_POINTS, _NO_WEIGHTS, _NO_FIVE, group_of(name), "", _NO_NATIVE)
+            yield Sample(folder / name, _NO_POINTS, _NO_WEIGHTS, _NO_FIVE, clean_group(group_of(name)), "", _NO_NATIVE)

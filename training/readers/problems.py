@@ -12,6 +12,9 @@ CUT_SHORT = "label file is cut short"
 UNREADABLE = "label file cannot be read"
 WRONG_COUNT = "wrong count of points"
 NOT_NUMBERS = "points that are not numbers"
+VALUE = "value of another kind than is expected"
+NAME = "name that no picture can have"
+SPLIT = "word that is no split (train, val, test and their like are)"
 HIDDEN = "no eye, nose tip or mouth corner to align by"
 # Of a picture: the face is left out.
 MISSING = "missing picture"
@@ -26,8 +29,10 @@ CONFLICT = "same picture listed twice with different labels of one face"
 REPEATED = "same picture listed twice with the same label"
 SAME_CONTENT = "same picture under two names"
 CONVENTION = "coordinates in another convention"
+ENTRY = "entry of a picture that cannot be used"
+BOX = "box that is not four numbers"
 
-REMARKS = frozenset({UNLABELLED, OUTSIDE, CONFLICT, REPEATED, SAME_CONTENT, CONVENTION})
+REMARKS = frozenset({UNLABELLED, OUTSIDE, CONFLICT, REPEATED, SAME_CONTENT, CONVENTION, ENTRY, BOX})
 _SHOWN = 3
 
 
@@ -81,6 +86,7 @@ class Problems:
         lines = []
         for kind, count in self._counts.items():
             shown = ", ".join(f"{p.name} ({p.detail})" if p.detail else p.name for p in self._first[kind])
+            shown = " ".join(shown.encode("utf-8", "backslashreplace").decode().split())
             lines.append(f"{kind}: {shown}" + (f" and {count - _SHOWN} more ({count} in all)" if count > _SHOWN else ""))
         return lines
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from training.readers.problems import CUT_SHORT, ENCODING, NOT_NUMBERS, UNREADABLE, WRONG_COUNT, LabelFault
+
+_FARTHEST_PX = 1e7
 
 
 def read_lines(path: Path) -> list[str]:
@@ -63,21 +64,34 @@ def stream_lines(path: Path) -> Iterator[tuple[int, str | LabelFault, bool]]:
 
 def numbers(fields: Sequence[str]) -> np.ndarray:
     """Returns fields as float64; a LabelFault says which is none. `nan` and `inf` are numbers here; `finite` refuses them."""
+    text = "".join(fields)
     try:
-        return np.fromiter(map(float, fields), np.float64, len(fields))
+        if text.isascii() and "_" not in text:  # float() takes other scripts' digits, and `1_0`
+            return np.fromiter(map(float, fields), np.float64, len(fields))
     except ValueError:
-        for place, field in enumerate(fields):
-            try:
-                float(field)
-            except ValueError:
-                raise LabelFault(NOT_NUMBERS, f"value {place + 1} is {field[:20]!r}") from None
-        raise LabelFault(NOT_NUMBERS) from None
+        pass
+    place, field = next((place, field) for place, field in enumerate(fields) if not is_number(field))
+    raise LabelFault(NOT_NUMBERS, f"value {place + 1} is {field[:20]!r}")
+
+
+def is_number(field: str) -> bool:
+    """Whether a field is a number in plain digits."""
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return field.isascii() and "_" not in field
+
+
+def count_in(field: str) -> int | None:
+    """Returns a count in plain digits, or None."""
+    return int(field) if field.isascii() and field.isdecimal() and len(field) <= 9 else None
 
 
 def finite(points: np.ndarray) -> np.ndarray:
-    """Returns points (count, 2) unchanged; a LabelFault names the first that is not finite."""
-    if not math.isfinite(points.sum()):
-        bad = np.flatnonzero(~np.isfinite(points).all(1))
+    """Returns points (count, 2) unchanged; a LabelFault names the first that is not finite, or further out than any picture reaches."""
+    if not np.abs(points).sum() < _FARTHEST_PX:
+        bad = np.flatnonzero(~(np.abs(points) < _FARTHEST_PX).all(1))
         if len(bad):
             raise LabelFault(NOT_NUMBERS, f"point {bad[0]}" + (f" and {len(bad) - 1} more" if len(bad) > 1 else ""))
     return points
@@ -108,6 +122,7 @@ def points_of(rows: Sequence[str], declared: int | None) -> np.ndarray:
 def counted_points(path: Path) -> np.ndarray:
     """Returns the points (count, 2) of a file whose first line is their count (JD-landmark, LaPa), as they stand in the file."""
     lines = read_lines(path)
-    if not lines[0].isdigit():
+    count = count_in(lines[0])
+    if count is None:
         raise LabelFault(WRONG_COUNT, f"the first line is {lines[0][:20]!r}; the count of points is expected")
-    return points_of(lines[1:], int(lines[0]))
+    return points_of(lines[1:], count)

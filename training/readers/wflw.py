@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from training.readers.groups import split_in
-from training.readers.listing import folders, names
+from training.readers.listing import PICTURES, folders, names
 from training.readers.mapping import ZERO_BASED, sample_of
+from training.readers.names import own_group, picture_name, picture_path
 from training.readers.problems import CUT_SHORT, NOT_NUMBERS, WRONG_COUNT, LabelFault, Problem
 from training.readers.sample import Sample
-from training.readers.text import finite, numbers, stream_lines
+from training.readers.text import finite, is_number, numbers, stream_lines
 from zoo.errors import ZooError
 
 ATTRIBUTES = ("pose", "expression", "illumination", "make-up", "occlusion", "blur")
@@ -28,7 +29,7 @@ def read_wflw(root: Path) -> Iterator[Sample | Problem]:
     if root.is_file():
         yield from _read(root, _pictures(root))
         return
-    lists = [folder / name for folder in folders(root) for name in names(folder, (".txt",)) if name.startswith(f"{LIST}_rect_attr")]
+    lists = [folder / name for folder in folders(root) for name in names(folder, (".txt",)) if name.lower().startswith(f"{LIST}_rect_attr")]
     if not lists:
         raise ZooError(f"{root} has no list of WFLW named {LIST}_rect_attr_*.txt")
     for path in lists:
@@ -50,9 +51,19 @@ def _read(path: Path, pictures: Path) -> Iterator[Sample | Problem]:
         try:
             if isinstance(line, LabelFault):
                 raise line
-            yield _face(line.split(), pictures, split, last)
+            yield _face(_fields(line), pictures, split, last)
         except LabelFault as fault:
             yield fault.of(name)
+
+
+def _fields(line: str) -> list[str]:
+    """Returns the fields of a line; the picture's name, which comes last, may hold spaces."""
+    fields = line.split()
+    whole = len(fields) <= _PLAIN or (len(fields) == _FULL and is_number(fields[_FULL - 2]))
+    if whole or not fields[-1].lower().endswith(PICTURES):
+        return fields
+    count = _FULL if len(fields) >= _FULL and all(map(is_number, fields[_POINTS : _FULL - 1])) else _PLAIN
+    return [*fields[: count - 1], line.split(None, count - 1)[-1].strip()]
 
 
 def _face(fields: list[str], pictures: Path, split: str, last: bool) -> Sample:
@@ -60,11 +71,11 @@ def _face(fields: list[str], pictures: Path, split: str, last: bool) -> Sample:
         kind = CUT_SHORT if last and len(fields) < _FULL else WRONG_COUNT
         raise LabelFault(kind, f"{len(fields)} fields, not {_FULL} or {_PLAIN}")
     points = finite(numbers(fields[:_POINTS]).reshape(-1, 2)) + ZERO_BASED
-    picture, box, attributes = pictures / fields[-1], None, {}
+    name, box, attributes = picture_name(fields[-1]), None, {}
     if len(fields) == _FULL:
         box = numbers(fields[_POINTS : _POINTS + _BOX]) + ZERO_BASED
         flags = fields[_POINTS + _BOX : -1]
         if any(flag not in ("0", "1") for flag in flags):
             raise LabelFault(NOT_NUMBERS, f"attributes {' '.join(flags)[:30]!r}; six of 0 or 1 are expected")
         attributes = {name: int(flag) for name, flag in zip(ATTRIBUTES, flags, strict=True)}
-    return sample_of(picture, points, Path(fields[-1]).stem, split=split, attributes=attributes, box=box)
+    return sample_of(picture_path((pictures,), name), points, own_group(name), split=split, attributes=attributes, box=box)
