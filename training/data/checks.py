@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from training.data.exif_turn import made_before_turning
 from training.readers.mapping import POINTS
 from training.readers.picture import digest, probe
 from training.readers.problems import (
@@ -176,11 +177,18 @@ def unusable(sample: Sample, size: tuple[int, int] | None) -> Problem | None:
             return Problem(NORMALISED, name, where)
         outside = _outside(known, size)
         if outside > len(known) / 2:
+            turned = made_before_turning(sample, size)
+            if turned is not None:
+                return turned
             return Problem(MOSTLY_OUTSIDE, name, f"{outside} of {len(known)} outside {size[0]} x {size[1]}")
     try:
         Alignment.from_five(sample.five, 128)
     except ZooError as error:
         return Problem(NO_FACE, name, str(error))
+    if size is not None:
+        turned = made_before_turning(sample, size)
+        if turned is not None:
+            return turned
     return Problem(NO_FACE, name, "left and right, or x and y, are exchanged") if _is_mirrored(sample.five) else None
 
 

@@ -65,6 +65,20 @@ def probe(path: Path) -> tuple[int, int, int]:
     return *size, digest(content)
 
 
+def orientation(path: Path) -> int:
+    """Returns how a picture file is to be turned by its EXIF tag: 1 (not at all) to 8; 1 where nothing says so."""
+    from PIL import Image
+
+    if _WITHIN in str(path):
+        return 1
+    try:
+        with Image.open(path) as file:
+            tag = file.getexif().get(_ORIENTATION, 1)
+    except Exception:  # whatever it is, the reader says it in words
+        return 1
+    return tag if tag in range(1, 9) else 1
+
+
 def _shape_and_digest(image: np.ndarray) -> tuple[int, int, int]:
     return image.shape[1], image.shape[0], digest(image.tobytes())
 

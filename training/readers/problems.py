@@ -22,6 +22,7 @@ BROKEN = "broken picture"
 NORMALISED = "coordinates look normalised to 0..1 (pixels are expected: multiply by width and height)"
 MOSTLY_OUTSIDE = "most points outside the picture"
 NO_FACE = "points do not lie like a face (order, axes or units differ)"
+TURNED = "label made before the picture was turned by its EXIF tag"
 # Worth knowing: the face stays.
 UNLABELLED = "picture without a label"
 OUTSIDE = "some points outside the picture"
