@@ -13,21 +13,25 @@ import zoo
 from zoo import cards, predict, video
 from zoo.costs import count
 from zoo.detector import DEFAULT_RANGE, RANGES, SEARCHES
+from zoo.detector_files import VARIABLE, use_detector
 from zoo.schemes import SCHEMES
 from zoo.terminal import format_table, run, show
 from zoo.variants import TAGS, VariantSpec, split_tag
 
 DEFAULT_VARIANT = "mixed-035-128"
+_PROGRAM = "landmark-zoo" if Path(sys.argv[0]).stem == "landmark-zoo" else "python -m zoo"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb and returns the exit status: 0, or 1 if a picture failed; a wrong command line exits with 2."""
     arguments = _parser().parse_args(argv)
+    if getattr(arguments, "detector", None):
+        use_detector(arguments.detector)
     return arguments.verb(arguments) or 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m zoo", description=__doc__.split(": ", 1)[1].capitalize())
+    parser = argparse.ArgumentParser(prog=_PROGRAM, description=__doc__.split(": ", 1)[1].capitalize())
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
     verb = _add(verbs, "list", _list, "all variants: input, grid, parameters, multiply-accumulates, published weights")
@@ -84,6 +88,8 @@ def _add_network(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--scheme", choices=list(SCHEMES), default="106", help="number of points (default: %(default)s)")
     verb.add_argument("--threads", type=_positive, default=1, metavar="N", help="of the interpreter (default: %(default)s)")
+    verb.add_argument("--detector", metavar="PATH", help="a folder or a .task file with the face detector's networks (default: the folder "
+                      f"or file that {VARIABLE} names, else an installed package's)")  # fmt: skip
     verb.add_argument("--range", choices=RANGES, default=DEFAULT_RANGE, help="of the face detector (default: %(default)s)")
 
 
@@ -178,7 +184,7 @@ def _table(arguments: argparse.Namespace) -> None:
 
 def _predict(arguments: argparse.Namespace) -> int:
     if not arguments.images:
-        print("error: no picture given; name pictures or folders, as in: python -m zoo predict photo.jpg album/", file=sys.stderr)
+        print(f"error: no picture given; name pictures or folders, as in: {_PROGRAM} predict photo.jpg album/", file=sys.stderr)
         return 2
     # Tqdm is imported here so that `list` and `show` need not wait for it.
     from tqdm import tqdm
@@ -204,5 +210,10 @@ def _predict(arguments: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
+def command() -> int:
+    """The command `landmark-zoo`, which a package that is installed brings along: the same as `python -m zoo`."""
+    return run(main)
+
+
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(command())

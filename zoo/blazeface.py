@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from zoo.detector_files import given_detector, read_detector
 from zoo.errors import ZooError
-from zoo.mediapipe_files import mediapipe_file
 from zoo.terminal import without_stderr
 
 _SAME_FACE_IOU = 0.3
@@ -53,18 +53,13 @@ class Network:
     """One of the two networks; may be called from many threads, which take turns for one input shape."""
 
     def __init__(self, name: str):
-        """Opens the file among mediapipe's; the package is not imported.
+        """Opens the file, wherever it is; no package that carries it is imported.
 
         Raises:
-          ZooError: the file, or the interpreter, is not installed.
+          ZooError: the file, or the interpreter, is not installed, or the file is another network's.
         """
         self.file = FILES[name]
-        path = mediapipe_file(f"face_detection/{self.file.name}")
-        if path is None:
-            raise ZooError(
-                f"the face detector's file {self.file.name} is not installed; install mediapipe==0.10.21, or give five points of the face"
-            )
-        self._content = path.read_bytes()
+        self._content = read_detector(name)
         self._shapes: OrderedDict[tuple[int, int], _Shape] = OrderedDict()
         self._opening = threading.Lock()
 
@@ -133,7 +128,7 @@ def _interpreter(content: bytes) -> Any:
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:
-        raise ZooError("the face detector needs ai-edge-litert; install requirements.txt, or give five points of the face") from None
+        raise ZooError("the face detector needs ai-edge-litert, which is not installed: pip install ai-edge-litert") from None
     with without_stderr():
         # One thread: several cost more than they bring at these sizes, and their pool would not survive a fork.
         return Interpreter(model_content=content, num_threads=1)
@@ -183,9 +178,9 @@ _first = threading.Lock()
 def network(name: str) -> Network:
     """Returns the network "short" or "full", opened once in a process."""
     with _first:
-        return _open(name)
+        return _open(name, given_detector())
 
 
 @functools.cache
-def _open(name: str) -> Network:
+def _open(name: str, given: str | None) -> Network:
     return Network(name)

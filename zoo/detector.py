@@ -1,9 +1,9 @@
 """Faces found by MediaPipe's BlazeFace: all of them, any way up, from portraits that fill the picture to small heads in a group.
 
-The networks are the files that the mediapipe wheel carries; mediapipe itself is never imported (it takes 9 s, brings TensorFlow along and
-logs). A picture is searched at a few scales, each in one call where it is small enough, else in tiles; the short-range network serves at
-all of them, since it finds eyes from 7 to 48 pixels of its input apart. A face that it is not sure of is looked at from close by, and four
-ways up. `python -m training study detection` measures what is found, how exactly, and in what time.
+The networks come from wherever they are (`zoo.detector_files`); mediapipe itself is never imported (it takes 9 s, brings TensorFlow along
+and logs). A picture is searched at a few scales, each in one call where it is small enough, else in tiles; the short-range network serves
+at all of them, since it finds eyes from 7 to 48 pixels of its input apart. A face that it is not sure of is looked at from close by, and
+four ways up. `python -m training study detection` measures what is found, how exactly, and in what time.
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ def detect_faces(image: np.ndarray, range: str = DEFAULT_RANGE, min_score: float
         `SEARCHES`.
 
     Raises:
-      ZooError: the range, the score or the search is not possible, the picture is none or has more than `MAX_MEGAPIXELS`, or mediapipe's
-        files are not installed.
+      ZooError: the range, the score or the search is not possible, the picture is none or has more than `MAX_MEGAPIXELS`, or the
+        networks' files are not found.
     """
     if range not in RANGES:
         raise unknown("detector range", str(range), RANGES)

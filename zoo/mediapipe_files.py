@@ -1,4 +1,4 @@
-"""Where the installed mediapipe package keeps its networks: they are read as files, and the package is not imported."""
+"""Where installed packages keep networks, MediaPipe's above all: they are read as files, and no package is imported."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ from zoo.errors import ZooError
 
 def mediapipe_file(name: str) -> Path | None:
     """Returns the path of a network among mediapipe's modules, as in `face_landmark/face_landmark.tflite`; None if there is none."""
-    spec = find_spec("mediapipe")
+    return package_file("mediapipe", f"modules/{name}")
+
+
+def package_file(package: str, name: str) -> Path | None:
+    """Returns the path of a file that an installed package carries, `name` seen from its folder; None if there is none."""
+    spec = find_spec(package)
     folders = spec.submodule_search_locations or [] if spec else []
-    return next((path for path in (Path(folder, "modules", name) for folder in folders) if path.is_file()), None)
+    return next((path for path in (Path(folder, name) for folder in folders) if path.is_file()), None)
 
 
 def needed_mediapipe_file(name: str) -> Path:

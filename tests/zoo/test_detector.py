@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from training.synthetic.faces import draw_face, draw_scene
-from zoo import blazeface, detector
+from zoo import detector
 from zoo.blazeface import network
 from zoo.detector import RANGES, SEARCHES, detect_faces
 from zoo.errors import ZooError
@@ -272,11 +272,3 @@ def test_detecting_imports_no_mediapipe_and_prints_nothing():
     assert (done.stdout.strip(), done.stderr.strip()) == ("", "")
 
 
-def test_a_missing_mediapipe_is_said_in_one_line(monkeypatch):
-    monkeypatch.setattr(blazeface, "mediapipe_file", lambda name: None)
-    blazeface._open.cache_clear()
-    try:
-        with pytest.raises(ZooError, match=r"mediapipe.*five points"):
-            detect_faces(np.zeros((9, 9, 3), np.uint8))
-    finally:
-        blazeface._open.cache_clear()

@@ -18,12 +18,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from training.readers.formats import FORMATS, Format, detect
-<<<<<<< HEAD
-from training.readers.groups import TRAINING_SPLITS, group_of
-=======
 from training.readers.groups import SPLITS, TRAINING_SPLITS, group_of, split_word
-from training.readers.mapping import from_webmorph_189
->>>>>>> ca1f3c5 (Values, names and splits of label files are checked where they are read: one line each with file and field, no traceback of 380 changed files)
 from training.readers.problems import Problem, Problems
 from training.readers.sample import Sample
 from zoo.errors import ZooError
