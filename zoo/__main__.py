@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import zoo
 from zoo import cards, predict, video
 from zoo.costs import count
 from zoo.detector import DEFAULT_RANGE, RANGES, SEARCHES
 from zoo.detector_files import VARIABLE, use_detector
+from zoo.errors import ZooError
 from zoo.schemes import SCHEMES
 from zoo.terminal import format_table, run, show
 from zoo.variants import TAGS, VariantSpec, split_tag
@@ -27,7 +30,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     if getattr(arguments, "detector", None):
         use_detector(arguments.detector)
-    return arguments.verb(arguments) or 0
+    try:
+        return arguments.verb(arguments) or 0
+    except ModuleNotFoundError as error:
+        if error.name != "av":
+            raise
+        raise ZooError("videos need PyAV, which is not installed: pip install 'landmark-zoo[video]'") from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     verb.add_argument("images", nargs="*", metavar="IMAGE", help="picture files and folders")
     _add_network(verb)
+    verb.add_argument("--five", type=_five, metavar="X,Y,...", help="five points of the face in the one picture given, instead of the "
+                      "detector: left eye, right eye (left as seen), nose tip, left and right mouth corner, in pixels")  # fmt: skip
     verb.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="folder for the overlays (default: %(default)s)")
     verb.add_argument("--no-overlays", action="store_true", help="write no overlays")
     verb.add_argument(
@@ -115,6 +125,13 @@ def _share(text: str) -> float:
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"a number above 0 and at most 1 is needed, received {text!r}")
     return value
+
+
+def _five(text: str) -> np.ndarray:
+    try:
+        return np.array([float(value) for value in text.replace(",", " ").split()]).reshape(5, 2)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"ten numbers x,y,x,y,... are needed, received {text!r}") from None
 
 
 def _tags(spec: VariantSpec) -> list[str]:
@@ -192,7 +209,9 @@ def _predict(arguments: argparse.Namespace) -> int:
     out = None if arguments.no_overlays else arguments.out
     find = zoo.load(arguments.variant, arguments.precision, threads=arguments.threads)
     images, failed = predict.collect(arguments.images, out)
-    how = {"range": arguments.range, "min_score": arguments.min_score, "search": arguments.search}
+    if arguments.five is not None and len(images) + len(failed) != 1:
+        raise ZooError(f"--five gives the points of one picture's face; {len(images) + len(failed)} pictures are named")
+    how = {"range": arguments.range, "min_score": arguments.min_score, "search": arguments.search, "five": arguments.five}
     jobs = predict.predict(images, find, out, scheme=arguments.scheme, **how)
     results = list(tqdm(jobs, total=len(images), unit="picture", file=sys.stderr, disable=None, leave=False)) + failed
     if arguments.json:

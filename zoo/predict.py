@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,35 +104,39 @@ def predict(
     range: str = DEFAULT_RANGE,
     min_score: float = USUAL_SCORE,
     search: str = "thorough",
+    five: np.ndarray | None = None,
 ) -> Iterator[Result]:
     """Yields the result of every picture in turn; one that cannot be used does not stop the rest.
 
     Args:
       images: files, as `collect` returns them.
-      find: the landmarker; the pictures' faces come from its `detect`.
+      find: the landmarker; the pictures' faces come from its `detect`, or lie at `five`.
       out: the folder for overlays, or None to write none.
       scheme: the points that overlays show.
       range: the detector's, see `detect_faces`.
       min_score: the detector's, see `detect_faces`.
       search: the detector's, see `detect_faces`; files can wait for the small faces.
+      five: (5, 2) points that align one face in every picture, instead of the detector.
 
     Raises:
       ZooError: the scheme is unknown, or an overlay would replace a picture; before the first result.
     """
     get_scheme(scheme)
     targets = overlay_paths(images, out) if out is not None else {}
-    return (_predict_one(path, find, targets.get(path), scheme, range, min_score, search) for path in images)
+
+    def faces_of(image: np.ndarray) -> list[Prediction]:
+        return find.detect(image, range=range, min_score=min_score, search=search) if five is None else [find(image, five)]
+
+    return (_predict_one(path, faces_of, targets.get(path), scheme) for path in images)
 
 
-def _predict_one(
-    path: Path, find: Landmarker, target: Path | None, scheme: str, range: str, min_score: float, search: str
-) -> Result:
+def _predict_one(path: Path, faces_of: Callable[[np.ndarray], list[Prediction]], target: Path | None, scheme: str) -> Result:
     size = None
     try:
         image = read_image(path)
         size = (image.shape[1], image.shape[0])
         start = time.perf_counter()
-        faces = tuple(find.detect(image, range=range, min_score=min_score, search=search))
+        faces = tuple(faces_of(image))
         duration_ms = 1000 * (time.perf_counter() - start)
         if target is not None:
             if faces:

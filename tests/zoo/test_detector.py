@@ -103,7 +103,8 @@ class BlobFinder:
 @pytest.mark.parametrize("sure", [True, False])
 def test_no_resampling_displaces_the_points(monkeypatch, shape, search, sure):
     # MediaPipe's own sampling would be off by almost half a pixel of the network's input.
-    monkeypatch.setattr(detector, "network", lambda name, one=BlobFinder(0.95 if sure else 0.7): one)
+    finder = BlobFinder(0.95 if sure else 0.7)
+    monkeypatch.setattr(detector, "network", lambda name: finder)
     centre = np.array([0.371 * shape[1], 0.437 * shape[0]])
     y, x = np.mgrid[: shape[0], : shape[1]] + 0.5
     sigma = max(shape) / 20

@@ -176,7 +176,10 @@ def test_unpublished_weights_are_refused(keras, monkeypatch, tmp_path):
     monkeypatch.setattr(cards, "WEIGHTS", tmp_path)
     with pytest.raises(ZooError, match=r"no float weights are published for mixed-035-096\.open"):
         load("mixed-035-096")
-    arrays = to_arrays(enliven(build_for("mixed-035-096", keras)))
     (tmp_path / "mixed-035-096.open").mkdir()
+    (tmp_path / "mixed-035-096.open" / "card.json").write_text("{}")  # as in an installed package
+    with pytest.raises(ZooError, match=r"float weights of mixed-035-096\.open .* repository's clone"):
+        load("mixed-035-096")
+    arrays = to_arrays(enliven(build_for("mixed-035-096", keras)))
     np.savez(tmp_path / "mixed-035-096.open" / "float.npz", **arrays)
     assert np.array_equal(to_arrays(load("mixed-035-096"))["maps_conv/bias"], arrays["maps_conv/bias"])

@@ -28,6 +28,9 @@ HEAVY = ("tensorflow", "keras", "tf_keras", "mediapipe", "matplotlib", "streamli
 LIST_SECONDS = 5
 
 
+PORTRAIT = cards.weights_folder("mixed-035-128.open") / "golden.npz"
+
+
 class FakeLandmarker:
     """Finds one face per 100 pixels of width, its points spread over the box; a black picture has none."""
 
@@ -249,3 +252,26 @@ def test_overlays_of_an_earlier_run_are_not_taken_for_pictures(album, monkeypatc
 def test_a_file_given_twice_is_predicted_once(landmarker, album, tmp_path, capsys):
     main(["predict", str(album / "one.png"), os.fspath(album / "one.png"), "--out", str(tmp_path / "out"), "--json"])
     assert len(json.loads(capsys.readouterr().out)["pictures"]) == 1
+
+
+def test_five_given_points_take_the_detectors_place(tmp_path, monkeypatch, capsys):
+    golden = np.load(PORTRAIT)
+    write_image(tmp_path / "face.png", golden["image"])
+    monkeypatch.setattr("zoo.landmarker.detect_faces", lambda *_: pytest.fail("the detector was asked"))
+    five = ",".join(map(str, golden["five"].ravel().tolist()))
+    assert main(["predict", str(tmp_path / "face.png"), "--five", five, "--json", "--no-overlays"]) == 0
+    (face,) = json.loads(capsys.readouterr().out)["pictures"][0]["faces"]
+    assert face["box"] is None
+    np.testing.assert_allclose(face["points"], golden["image_points"], atol=0.06)  # printed to a hundredth; the kernels' own step beside it
+
+
+@pytest.mark.parametrize("text", ["1,2,3", "", "1,2,3,4,5,6,7,8,9,ten", "1,2,3,4,5,6,7,8,9,10,11"])
+def test_what_are_no_five_points_is_refused(text, capsys):
+    with pytest.raises(SystemExit):
+        main(["predict", "face.png", "--five", text])
+    assert f"ten numbers x,y,x,y,... are needed, received {text!r}" in capsys.readouterr().err
+
+
+def test_five_points_are_of_one_picture(album, landmarker, tmp_path):
+    with pytest.raises(ZooError, match="--five gives the points of one picture's face; 6 pictures are named"):
+        main(["predict", str(album), "--five", "1,2,3,4,5,6,7,8,9,10", "--out", str(tmp_path / "out")])

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.cards import weights_folder
+from zoo.cards import published, weights_folder
 from zoo.errors import ZooError
 from zoo.files import read_npz, write_whole
 from zoo.nets.build import build
@@ -96,16 +96,31 @@ def read_backbone(model: Any, weights: str) -> int:
 
 
 def load(name: str, keras: Any | None = None) -> Any:
-    """Returns the published float network `name` (`variant[.tag]`), trained, in Keras 3 or the namespace given."""
-    if keras is None:
-        import keras
+    """Returns the published float network `name` (`variant[.tag]`), trained, in Keras 3 or the namespace given.
+
+    Raises:
+      ZooError: there is no such variant, no float weights of it lie here (an installed package has none), or no Keras is installed.
+    """
     base, tag = split_tag(name)
     path = Path(weights_folder(f"{base}.{tag}")) / "float.npz"
     if not path.is_file():
+        if f"{base}.{tag}" in published():
+            raise ZooError(f"the trained float weights of {base}.{tag} are not in the installed package, "
+                           "which runs int8 and float16 files; they lie in the repository's clone (pip install -e .)")  # fmt: skip
         raise ZooError(f"no float weights are published for {base}.{tag}")
+    if keras is None:
+        keras = _keras()
     model = build_for(base, keras)
     from_arrays(model, read_arrays(path))
     return model
+
+
+def _keras() -> Any:
+    try:
+        import keras
+    except ImportError as error:
+        raise ZooError(f"Keras cannot be imported ({error}): pip install 'landmark-zoo[keras]'") from None
+    return keras
 
 
 def build_for(name: str, keras: Any) -> Any:
