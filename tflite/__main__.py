@@ -1,4 +1,5 @@
-"""The command line of this folder: `python -m tflite export | audit | benchmark | precisions | operators | golden | publish`."""
+"""The command line of this folder: `python -m tflite export | audit | benchmark | precisions | operators | golden | installation |
+publish`."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ VERBS = {  # module with add_arguments(parser) and main(args), and what it does
     "precisions": ("tflite.measure.precisions", "one set of weights in five precisions: accuracy, time, bytes and memory in one table"),
     "operators": ("tflite.measure.operators", "time every operator of a file, and say what looks wasted"),
     "golden": ("tflite.export.golden", "write a published picture, its crop, maps and points as a plain file for ports"),
+    "installation": ("tflite.measure.installation", "build the package, install it into a fresh environment, and say what that takes"),
     "publish": ("tflite.publish.release", "check a run's files and put them among the weights with their card"),
 }
 
