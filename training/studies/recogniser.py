@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo.alignment import Alignment
 from zoo.errors import ZooError, one_line, unknown
+from zoo.runtime.interpreter import open_interpreter, read_model
 
 # ArcFace's template for 112 px: left eye, right eye, nose tip, mouth corners (Deng et al. 2019), there with pixel centres at integers.
 SIZE = 112
@@ -98,13 +99,7 @@ def _open_onnx(file: Path) -> tuple[list, Callable[[np.ndarray], np.ndarray]]:
 
 
 def _open_tflite(file: Path) -> tuple[list, Callable[[np.ndarray], np.ndarray]]:
-    from ai_edge_litert.interpreter import Interpreter
-
-    try:
-        interpreter = Interpreter(str(file), num_threads=1)
-        interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        raise ZooError(f"ai-edge-litert refuses {file}: {one_line(error)[:200]}") from None
+    interpreter = open_interpreter(read_model(file), file)
     given, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     if given["dtype"] != np.float32:
         raise ZooError(f"{file} takes {np.dtype(given['dtype']).name}; a float32 recogniser is expected")

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import ZooError, unknown
+from zoo.runtime import declared
 from zoo.runtime.crop_points import CropPoints, from_maps, from_stored_maps
 from zoo.runtime.inspection import Delegation, TensorInfo, delegation, endpoints
 from zoo.runtime.metadata import read
@@ -94,10 +95,13 @@ class Model:
 
     def _run(self, crop: np.ndarray) -> list[np.ndarray]:
         stored = self._store(crop)[np.newaxis]
-        with self.lock:
-            self._interpreter.set_tensor(self._input_index, stored)
-            self._interpreter.invoke()
-            return [self._interpreter.get_tensor(index)[0] for index in self._output_indices]
+        try:
+            with self.lock:
+                self._interpreter.set_tensor(self._input_index, stored)
+                self._interpreter.invoke()
+                return [self._interpreter.get_tensor(index)[0] for index in self._output_indices]
+        except (ValueError, RuntimeError) as error:
+            raise ZooError(f"{self.runtime} cannot run {self.path}: {_one_line(error)}") from error
 
     def _store(self, crop: np.ndarray) -> np.ndarray:
         crop = np.asarray(crop)
@@ -133,7 +137,13 @@ def open_model(
     """
     path = Path(path)
     content = read_model(path)
-    model = Model(content, path, open_interpreter(content, path, threads, runtime, xnnpack), runtime, threads, xnnpack)
+    interpreter = open_interpreter(content, path, threads, runtime, xnnpack)
+    try:
+        model = Model(content, path, interpreter, runtime, threads, xnnpack)
+    except ZooError:
+        raise
+    except Exception as error:  # a damaged file makes runtimes raise anything
+        raise ZooError(f"{path} is damaged or of another kind ({type(error).__name__}: {_one_line(error)})") from error
     if expected_size is not None and model.input_size != expected_size:
         raise ZooError(
             f"{path} takes crops of {model.input_size} x {model.input_size} pixels; {expected_size} x {expected_size} is expected"
@@ -156,6 +166,7 @@ def read_model(path: str | os.PathLike) -> bytes:
         raise ZooError(f"{path} is empty; a TFLite model is expected")
     if content[4:8] != b"TFL3":
         raise ZooError(f"{path} is not a TFLite model: bytes 4 to 7 are {content[4:8]!r}; b'TFL3' is expected")
+    declared.check(content, path)
     checker = _module("ai-edge-litert")
     try:
         checker.Interpreter(model_content=content, experimental_op_resolver_type=checker.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)

@@ -112,7 +112,9 @@ def _unpack(content: bytes, names: list[str], path: Path) -> dict[str, bytes]:
                 if sizes[name] > _MOST_FILE_BYTES:
                     raise ZooError(f"{name} in {path} is {sizes[name]} bytes long; {_MOST_FILE_BYTES} are possible")
             return {name: archive.read(name) for name in names}
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except ZooError:
+        raise
+    except Exception as error:  # zipfile raises anything from struct.error to zlib.error on damaged archives
         reason = str(error).splitlines()[0] if str(error) else "no reason given"
         raise ZooError(
             f"{path} is cut short or damaged: its metadata names {', '.join(names)}, the archive behind the graph is not whole ({reason})"

@@ -59,7 +59,7 @@ TABLES: dict[str, dict[str, str | None]] = {
     "Buffer": {"data": "bytes"},
     "Metadata": {"name": "string", "buffer": "uint32"},
 }  # fmt: skip
-_SCALARS = {"int8": "<b", "uint8": "<B", "int32": "<i", "uint32": "<I", "float32": "<f"}
+_SCALARS = {"int8": "<b", "uint8": "<B", "int32": "<i", "uint32": "<I", "float32": "<f", "int64": "<q", "uint64": "<Q"}
 _MOST_TABLES = 10_000  # in one block: a damaged one may name the same table over and over
 
 
@@ -78,7 +78,7 @@ def decode(content: bytes, root: str = "ModelMetadata") -> dict[str, Any]:
     Raises:
       ValueError: an offset or a length points outside `content`, or a text is not UTF-8.
     """
-    reader = _Reader(content)
+    reader = Reader(content)
     return reader.table(root, reader.forward(0))
 
 
@@ -125,11 +125,12 @@ def _write_vector(builder: Any, kind: str, values: list[Any]) -> int:
     return builder.EndVector()
 
 
-class _Reader:
-    """Reads tables by the schema; nothing outside the content is ever touched."""
+class Reader:
+    """Reads tables by a schema; nothing outside the content is ever touched, and not much more is read than its length."""
 
-    def __init__(self, content: bytes):
-        self.content, self.tables = content, 0
+    def __init__(self, content: bytes, schema: dict[str, dict[str, str | None]] = TABLES):
+        self.content, self.schema, self.tables = content, schema, 0
+        self.left = 4 * len(content) + 4096  # bytes that vectors may have: a damaged file may name the same one over and over
 
     def number(self, code: str, at: int) -> Any:
         if at < 0 or at + struct.calcsize(code) > len(self.content):
@@ -146,12 +147,12 @@ class _Reader:
         directory = at - self.number("<i", at)
         length = self.number("<H", directory)
         values: dict[str, Any] = {}
-        for slot, (field, kind) in enumerate(TABLES[name].items()):
+        for slot, (field, kind) in enumerate(self.schema[name].items()):
             place = 4 + 2 * slot
             offset = self.number("<H", directory + place) if place < length else 0
             if not offset or kind is None:
                 continue
-            union = TABLES[name].get(field.removesuffix("_type")) if field.endswith("_type") else None
+            union = self.schema[name].get(field.removesuffix("_type")) if field.endswith("_type") else None
             if union and "|" in union:
                 kinds = union.split("|")
                 number = self.number("<B", at + offset)
@@ -169,15 +170,22 @@ class _Reader:
         if kind in _SCALARS:
             return self.number(_SCALARS[kind], at)
         at = self.forward(at)
-        if kind in TABLES:
+        if kind == "table":  # of a kind that the caller finds out
+            return at
+        if kind in self.schema:
             return self.table(kind, at)
         count = self.number("<I", at)
         item = kind[1:-1] if kind.startswith("[") else "uint8"
         size = struct.calcsize(_SCALARS.get(item, "<I"))
         if at + 4 + count * size > len(self.content):
             raise ValueError(f"it names {count * size} bytes from byte {at + 4} on and has {len(self.content)}")
+        self.left -= count * size
+        if self.left < 0:
+            raise ValueError("it names the same bytes over and over")
         if kind == "bytes":
             return self.content[at + 4 : at + 4 + count]
         if kind == "string":
             return self.content[at + 4 : at + 4 + count].decode()
+        if item in _SCALARS:
+            return list(struct.unpack_from(f"<{count}{_SCALARS[item][1]}", self.content, at + 4))
         return [self.value(item, at + 4 + index * size) for index in range(count)]
