@@ -98,8 +98,7 @@ def test_every_variants_maps_are_those_of_keras_in_use_and_in_training(name):
 
 
 @torch_is_here
-@pytest.mark.parametrize("sigma_cells", [0.7, 1.0])
-def test_the_loss_is_that_of_keras(sigma_cells):
+def test_the_loss_is_that_of_keras():
     import torch
 
     from training.learning.gpu.losses import heatmap_loss
@@ -107,9 +106,10 @@ def test_the_loss_is_that_of_keras(sigma_cells):
 
     rng = np.random.default_rng(1)
     maps = rng.uniform(0, 6, (3, 24, 24, 106)).astype(np.float32)
-    targets = np.concatenate([rng.uniform(1, 23, (3, 106, 2)), rng.random((3, 106, 1))], -1).astype(np.float32)
-    found = heatmap_loss(torch.from_numpy(targets), torch.from_numpy(maps).permute(0, 3, 1, 2), sigma_cells, 0.5)
-    assert float(found) == pytest.approx(float(expected(sigma_cells, 0.5)(targets, maps)), rel=1e-4)
+    sigmas_cells = rng.choice([0.7, 1.6, 1000.0], (3, 106, 1))  # seen, hidden, nothing
+    targets = np.concatenate([rng.uniform(1, 23, (3, 106, 2)), rng.random((3, 106, 1)), sigmas_cells], -1).astype(np.float32)
+    found = heatmap_loss(torch.from_numpy(targets), torch.from_numpy(maps).permute(0, 3, 1, 2), 0.5)
+    assert float(found) == pytest.approx(float(expected(0.5)(targets, maps)), rel=1e-4)
 
 
 @pytest.mark.slow

@@ -58,10 +58,10 @@ def test_every_weight_learns(name, keras):
     keras.utils.set_random_seed(0)
     spec = get(name)
     model = build(spec, keras)
-    targets = np.random.default_rng(0).uniform(4, spec.grid - 4, (2, 106, 3)).astype(np.float32)
-    targets[..., 2] = 1
+    targets = np.random.default_rng(0).uniform(4, spec.grid - 4, (2, 106, 4)).astype(np.float32)
+    targets[..., 2:] = 1
     with tf.GradientTape() as tape:
-        loss = heatmap_loss(1.0, 1.0)(tf.constant(targets), model(crops(spec.size), training=True))
+        loss = heatmap_loss(1.0)(tf.constant(targets), model(crops(spec.size), training=True))
     gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
     assert np.isfinite(float(loss))
     for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
