@@ -19,6 +19,7 @@ from zoo.alignment import DETECTOR_TEMPLATE, LABEL_TEMPLATE, Alignment, check_in
 from zoo.cards import FILES, weights_folder
 from zoo.detector import detect_faces
 from zoo.errors import ZooError
+from zoo.files import kilobytes
 from zoo.landmarker import Landmarker, Prediction
 from zoo.runtime.crop_points import from_maps
 from zoo.schemes import get_scheme
@@ -56,7 +57,7 @@ class ModelFile:
     @property
     def kilobytes(self) -> float:
         """The file's size in units of 1,024 bytes."""
-        return self.path.stat().st_size / 1024
+        return kilobytes(self.path.stat().st_size)
 
 
 @dataclass(frozen=True, eq=False)

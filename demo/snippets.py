@@ -105,12 +105,12 @@ _PYTHON = """\
 import zoo
 from zoo.images import read_image
 
-find = $load
-for face in find.detect(read_image("photo.jpg")):  # finds the faces first; the largest comes first
+landmarker = $load
+for face in landmarker.detect(read_image("photo.jpg")):  # finds the faces first; the largest comes first
     print(face.score, face.points[54])  # (106, 2) pixels; 54 is the tip of the nose
 
 # or with five points of your own: eyes, nose tip, mouth corners, left as seen
-# face = find(image, [(x, y), (x, y), (x, y), (x, y), (x, y)])
+# face = landmarker(image, [(x, y), (x, y), (x, y), (x, y), (x, y)])
 """
 
 _KOTLIN = """\

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import ZooError, unknown
-from zoo.files import read_json
+from zoo.files import kilobytes, read_json
 from zoo.variants import TAGS, VARIANTS
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -72,7 +72,7 @@ def _row(card: dict[str, Any]) -> dict[str, Any]:
         "input px": card["input_px"],
         "parameters k": round(card["parameters"] / 1e3),
         "MMAC": round(card["macs"] / 1e6, 1),
-        "int8 KB": round(card["files"]["int8.tflite"]["bytes"] / 1024),
+        "int8 KB": round(kilobytes(card["files"]["int8.tflite"]["bytes"])),
         "core12 %": figure(source, "int8", "core12 %"),
         "95 %": figure(source, "int8", "core12 95 %"),
         "posed core12 %": figure(posed, "int8", "core12 %"),

@@ -86,3 +86,8 @@ def sha256(path: str | os.PathLike) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def kilobytes(size_bytes: float) -> float:
+    """Returns a file's size as every table gives it, in units of 1,024 bytes."""
+    return size_bytes / 1024

@@ -242,7 +242,7 @@ def test_heads_compares_published_weights_by_their_cards(somewhere, four_faces):
     for row in results["tables"]["Cost"]:
         card = cards.read_card(row["weights"])
         assert row["parameters k"] == round(card["parameters"] / 1e3) and row["int8 KB"] == round(
-            card["files"]["int8.tflite"]["bytes"] / 1e3
+            card["files"]["int8.tflite"]["bytes"] / 1024
         )
         times = [r for r in card["latency"]["rows"] if r["model"] == "int8" and r["threads"] == 1 and r["xnnpack"] == "on"]
         assert row["int8 ms"] == pytest.approx(times[0]["median_ms"], abs=1e-3) and row["int8 delegated"] == times[0]["delegated"]

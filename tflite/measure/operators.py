@@ -23,7 +23,7 @@ from tqdm import tqdm
 from tflite.measure import benchmark as benchmarks
 from zoo import cards, terminal
 from zoo.errors import ZooError
-from zoo.files import write_whole
+from zoo.files import kilobytes, write_whole
 from zoo.machine import pinned_to_one_core
 from zoo.runtime.graph import Graph, pack, read_graph, unpack
 from zoo.runtime.interpreter import installed_runtimes, open_interpreter, read_model
@@ -257,7 +257,7 @@ def _mesh_ms(timed: Sequence[dict[str, Any]], runtime: str) -> float:
 def beside_mesh(row: dict[str, Any], timed: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Returns a benchmark's row as one of the page, with its share of the time of MediaPipe's mesh in the same runtime."""
     return {
-        "file": row["model"], "runtime": row["runtime"], "MMAC": round(row["mmac"], 1), "KB": round(row["file_bytes"] / 1e3),
+        "file": row["model"], "runtime": row["runtime"], "MMAC": round(row["mmac"], 1), "KB": round(kilobytes(row["file_bytes"])),
         "median ms": round(row["median_ms"], 3), "p10 ms": round(row["p10_ms"], 3), "p90 ms": round(row["p90_ms"], 3),
         "of MediaPipe's": round(row["median_ms"] / _mesh_ms(timed, row["runtime"]), 2),
     }  # fmt: skip

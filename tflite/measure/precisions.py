@@ -21,7 +21,7 @@ from training.evaluation.words import interval, says, signed
 from zoo import cards, terminal
 from zoo.alignment import Alignment
 from zoo.errors import ZooError
-from zoo.files import write_whole
+from zoo.files import kilobytes, write_whole
 from zoo.landmarker import load
 from zoo.lookup import published_name
 from zoo.machine import usable_cores
@@ -162,7 +162,7 @@ def rows(found: Sequence[Measured]) -> list[dict[str, Any]]:
         row = {
             "precision": one.precision, "core12 %": result.percent(result.core12), "change": _says(change) if one is not found[0] else None,
             "nme %": result.percent(result.nme), "AUC": round(auc(result.nme), 4), "FR %": round(100 * failure_rate(result.nme), 2),
-            "worst face %": round(worst, 2) if np.isfinite(worst) else None, "KB": round(one.size_bytes / 1e3),
+            "worst face %": round(worst, 2) if np.isfinite(worst) else None, "KB": round(kilobytes(one.size_bytes)),
         }  # fmt: skip
         for threads, xnnpack in sorted(one.times_ms, key=lambda key: (key[1] == "off", key[0])):
             row[f"ms, {threads} thread{'s' * (threads > 1)}{', plain' * (xnnpack == 'off')}"] = round(one.times_ms[threads, xnnpack], 2)
@@ -228,7 +228,7 @@ def plot(found: Mapping[str, Sequence[Measured]]) -> Any:
     timed = all(one.times_ms for some in found.values() for one in some)
     for index, (name, some) in enumerate(found.items()):
         for one in some:
-            x = one.times_ms[1, "on"] if timed else one.size_bytes / 1e3
+            x = one.times_ms[1, "on"] if timed else kilobytes(one.size_bytes)
             y = one.evaluation.percent(one.evaluation.core12) or np.nan
             panel.plot(x, y, marks[one.precision], color=plots.COLOURS[index % len(plots.COLOURS)], markersize=8)
         panel.plot([], [], "-", color=plots.COLOURS[index % len(plots.COLOURS)], label=name)

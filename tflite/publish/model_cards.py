@@ -7,7 +7,7 @@ from typing import Any
 
 from zoo.cards import FILES, measured_sources, published, read_card, table_rows
 from zoo.errors import ZooError
-from zoo.files import write_whole
+from zoo.files import kilobytes, write_whole
 from zoo.terminal import markdown_table
 from zoo.variants import TAGS
 
@@ -52,7 +52,7 @@ def model_card(card: dict[str, Any]) -> str:
         largest = sorted(parts.items(), key=lambda item: -item[1])[:3]
         worst.append(f"on {source}, " + ", ".join(f"{part.replace('_', ' ')} ({error} %)" for part, error in largest))
     training = card["training"]
-    sizes = ", ".join(f"{name} {entry['bytes'] / 1024:.0f} KB" for name, entry in card["files"].items())
+    sizes = ", ".join(f"{name} {kilobytes(entry['bytes']):.0f} KB" for name, entry in card["files"].items())
     return f"""# {card["name"]}
 
 {card["points"]} landmarks (JD-landmark order) from a {card["input_px"]} px square RGB crop through {card["grid"]} px square heat maps.

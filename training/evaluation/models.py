@@ -17,7 +17,7 @@ from training.teacher.finder import teacher_file
 from zoo import terminal
 from zoo.alignment import DETECTOR_TEMPLATE, LABEL_TEMPLATE
 from zoo.costs import count
-from zoo.files import sha256
+from zoo.files import kilobytes, sha256
 from zoo.landmarker import Landmarker, load
 from zoo.lookup import look_up
 from zoo.nets import build, from_arrays
@@ -115,7 +115,7 @@ class Footprint:
         """Returns the costs, and for each budget whether it is kept."""
         flop = None if self.macs is None else FLOP_PER_MAC * self.macs
         row: dict[str, Any] = {"what": self.kind, "MMAC": self.macs and round(self.macs / 1e6, 1), "MFLOP": flop and round(flop / 1e6, 1)}
-        row["KB"] = round(self.size_bytes / 1e3)
+        row["KB"] = round(kilobytes(self.size_bytes))
         for budget, (most_flop, most_bytes) in BUDGETS.items():
             kept = flop is not None and flop <= most_flop and self.size_bytes <= most_bytes
             row[budget] = None if flop is None else "kept" if kept else "exceeded"

@@ -20,6 +20,7 @@ from training.studies.outcome import Outcome
 from zoo import cards
 from zoo.costs import count
 from zoo.errors import ZooError
+from zoo.files import kilobytes
 from zoo.variants import TAGS, VARIANTS, VariantSpec, get
 
 QUESTION = "Does a mixture of deconvolution and pixel shuffle keep the accuracy at lower cost, and which head loses more to int8?"
@@ -171,7 +172,7 @@ def accuracy_row(measured: Measured, reference: Measured) -> dict[str, Any]:
 def cost_row(measured: Measured) -> dict[str, Any]:
     """Returns what a head costs."""
     head, times, cost = measured.head, measured.latency, count(measured.head.spec)
-    sizes = [model and round(footprint(model).size_bytes / 1e3) for model in (head.int8_model, head.float_model)]
+    sizes = [model and round(kilobytes(footprint(model).size_bytes)) for model in (head.int8_model, head.float_model)]
     return {
         "weights": head.name, "stages": ", ".join(f"{stage.kind} {stage.width}" for stage in head.spec.stages),
         "parameters k": round(cost.parameters / 1e3), "MMAC": round(cost.macs / 1e6, 1), "int8 KB": sizes[0], "float KB": sizes[1],
