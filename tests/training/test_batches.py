@@ -11,7 +11,7 @@ from training.data import packs
 from training.learning import augmentation
 from training.learning.augmentation import occlude, photometric
 from training.learning.batches import batches, held_out_rows, make_batch, prepare, training_rows
-from training.learning.configuration import Configuration
+from training.learning.configuration import Configuration, StudyConfiguration
 from training.readers.groups import is_held_out
 from training.synthetic import packs as drawn
 from training.synthetic.faces import draw_face
@@ -22,7 +22,7 @@ from zoo.schemes import SCHEMES
 STRIDE = 4
 DOT_CELLS = 0.05 / STRIDE * 4  # a dot is found to a twentieth of a crop pixel on small crops; here enlarged ones come too
 MIRROR = SCHEMES["106"].mirror
-PLAIN = Configuration("mixed-035-096", batch=6, steps=10, photometric=0.0, occlusion_chance=0.0, negative_chance=0.0, held_out=0.0)
+PLAIN = StudyConfiguration("mixed-035-096", batch=6, steps=10, photometric=0.0, occlusion_chance=0.0, negative_chance=0.0, held_out=0.0)
 
 
 @pytest.fixture(scope="module")

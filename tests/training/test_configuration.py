@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from training.learning import runs
-from training.learning.configuration import Configuration, from_json, to_json
+from training.learning.configuration import Configuration, StudyConfiguration, from_json, to_json
 from zoo import lookup
 from zoo.errors import ZooError
 
@@ -16,6 +16,18 @@ def test_a_configuration_survives_json():
     configuration = Configuration("mixed-035-128", sources=(("a", 1.0), ("b.npz", 0.5)), steps=7, quantized=True, init="x")
     back = from_json(json.loads(json.dumps(to_json(configuration))))
     assert back == configuration and hash(back) == hash(configuration)
+
+
+def test_only_a_studys_configuration_has_a_studys_settings():
+    usual = json.loads(json.dumps(to_json(StudyConfiguration("mixed-035-128", steps=7))))
+    assert from_json(usual) == Configuration("mixed-035-128", steps=7) and "laterals" not in usual
+    for change in ({"laterals": False}, {"face_scale": 1.08}, {"loss": "mse"}):
+        study = StudyConfiguration("mixed-035-128", **change)
+        assert from_json(json.loads(json.dumps(to_json(study)))) == study
+        with pytest.raises(TypeError):
+            Configuration("mixed-035-128", **change)
+    # As a run of an earlier version has it, whose configuration held them all.
+    assert from_json(asdict(StudyConfiguration("mixed-035-128", steps=7))) == Configuration("mixed-035-128", steps=7)
 
 
 def test_a_run_folder_gives_back_configuration_and_facts(tmp_path):
@@ -78,6 +90,7 @@ def test_runs_are_found_by_name_or_path_and_never_overwritten(tmp_path, monkeypa
 def test_every_setting_is_documented():
     documented = Configuration.__doc__
     assert not [name for name in asdict(Configuration("x")) if name not in documented]
+    assert not [name for name in asdict(StudyConfiguration("x")) if name not in documented + StudyConfiguration.__doc__]
 
 
 def test_the_average_forgets_the_random_start():
@@ -88,7 +101,7 @@ def test_the_average_forgets_the_random_start():
 
 
 def test_settings_for_the_study_of_tricks_change_what_they_say():
-    plain = Configuration("mixed-035-096")
+    plain = StudyConfiguration("mixed-035-096")
     assert all(plain.spec.laterals) and not any(replace(plain, laterals=False).spec.laterals)
     assert replace(plain, laterals=False).spec.stages == plain.spec.stages
     coarse = replace(plain, head_stages=2).spec

@@ -12,7 +12,7 @@ from workplaces import workplace
 from training.__main__ import main
 from training.learning import runs
 from training.learning.batches import batches
-from training.learning.configuration import Configuration
+from training.learning.configuration import Configuration, StudyConfiguration
 from training.learning.gpu.feed import feeding
 from training.synthetic import packs
 from zoo.errors import ZooError
@@ -158,4 +158,4 @@ def test_another_loss_is_refused(folder):
     from training.learning.gpu.learner import GpuLearner
 
     with pytest.raises(ZooError, match="cross-entropy, received 'mse'"):
-        GpuLearner((), {}, replace(TINY, loss="mse"), "cpu")
+        GpuLearner((), {}, StudyConfiguration(TINY.variant, loss="mse"), "cpu")

@@ -17,14 +17,14 @@ from training.evaluation.metrics import Difference
 from training.learning import fit as fitting
 from training.learning import quantize as quantizing
 from training.learning import runs
-from training.learning.configuration import Configuration
+from training.learning.configuration import StudyConfiguration
 from training.studies import arms, decoders, heads, placements, sensitivity, study, trick_arms
 from training.studies.options import Options
 from zoo import cards
 from zoo.errors import ZooError
 from zoo.landmarker import Landmarker, load
 
-BASE = Configuration("mixed-035-096", steps=20, batch=8)
+BASE = StudyConfiguration("mixed-035-096", steps=20, batch=8)
 SHIPPED = "mixed-035-128"
 
 

@@ -122,9 +122,9 @@ def export(
       ZooError: int8 is asked of a float run, the run has no weights yet, or its faces have a size in the crop that is not the files'.
     """
     configuration = runs.read_configuration(folder)
-    if configuration.face_scale != 1:
-        raise ZooError(f"{folder.name} is of the study of tricks: its faces are {configuration.face_scale} times as large as files say")
-    spec = configuration.spec
+    spec = get(configuration.variant)
+    if configuration.spec != spec or configuration.face_scale != 1:
+        raise ZooError(f"{folder.name} is of a study: its network or its crop is not {spec.name}'s, which a file would say it is")
     parent = runs.run_folder(runs.read_facts(folder)["parent"]) if configuration.quantized else folder
     possible = PRECISIONS if configuration.quantized else FLOATS
     if sources is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from training.readers.groups import HELD_OUT
 from zoo.errors import ZooError, unknown
@@ -38,10 +38,6 @@ class Configuration:
       init: "imagenet", a local .npz, published weights `variant.tag`, a run, the latter two maybe with ":backbone", or "" for none.
       seed: of weights and batches.
       quantized: whether the run is quantisation-aware.
-      rounded_targets, loss, laterals, calibrated: for the study of tricks, which leaves one out at a time: points moved to the middle of
-        their cell; "cross-entropy" or "mse"; lateral connections; ranges set from float activations before quantisation-aware training.
-      head_stages, face_scale, contour_weight: for the same study, which sets them otherwise: stages of the head that are kept (0 for
-        all), the face's size in the crop against the template's, and what a contour point's loss counts.
     """
 
     variant: str
@@ -72,17 +68,16 @@ class Configuration:
     init: str = ""
     seed: int = 0
     quantized: bool = False
-    rounded_targets: bool = False
-    loss: str = "cross-entropy"
-    laterals: bool = True
-    calibrated: bool = True
-    head_stages: int = 0
-    face_scale: float = 1.0
-    contour_weight: float = 1.0
+    # What only the studies set otherwise: see `StudyConfiguration`.
+    rounded_targets: ClassVar[bool] = False
+    loss: ClassVar[str] = "cross-entropy"
+    laterals: ClassVar[bool] = True
+    calibrated: ClassVar[bool] = True
+    head_stages: ClassVar[int] = 0
+    face_scale: ClassVar[float] = 1.0
+    contour_weight: ClassVar[float] = 1.0
 
     def __post_init__(self):
-        if self.loss not in LOSSES:
-            raise unknown("loss", self.loss, LOSSES)
         for name in ("steps", "batch"):
             if getattr(self, name) < 1:
                 raise ZooError(f"{name} must be at least 1, received {getattr(self, name)}")
@@ -91,11 +86,8 @@ class Configuration:
 
     @property
     def spec(self) -> VariantSpec:
-        """The network's shape: the variant's, without the lateral connections and the last stages that are left out."""
-        spec = get(self.variant)
-        kept = self.head_stages or len(spec.stages)
-        laterals = spec.laterals if self.laterals else (None,) * len(spec.stages)
-        return dataclasses.replace(spec, stages=spec.stages[:kept], laterals=laterals[:kept])
+        """The network's shape, the variant's."""
+        return get(self.variant)
 
     @property
     def average_momentum(self) -> float:
@@ -115,18 +107,64 @@ class Configuration:
         return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
 
 
+@dataclass(frozen=True)
+class StudyConfiguration(Configuration):
+    """The settings of a study's run, which leave out a trick or set otherwise what no other training may.
+
+    Attributes:
+      rounded_targets: points are moved to the middle of their cell.
+      loss: "cross-entropy" or "mse".
+      laterals: whether the head has lateral connections.
+      calibrated: whether ranges are set from float activations before quantisation-aware training.
+      head_stages: stages of the head that are kept; 0 for all.
+      face_scale: the face's size in the crop against the template's.
+      contour_weight: what a contour point's loss counts.
+    """
+
+    rounded_targets: bool = False
+    loss: str = "cross-entropy"
+    laterals: bool = True
+    calibrated: bool = True
+    head_stages: int = 0
+    face_scale: float = 1.0
+    contour_weight: float = 1.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.loss not in LOSSES:
+            raise unknown("loss", self.loss, LOSSES)
+
+    @property
+    def spec(self) -> VariantSpec:
+        """The network's shape: the variant's, without the lateral connections and the last stages that are left out."""
+        spec = get(self.variant)
+        kept = self.head_stages or len(spec.stages)
+        laterals = spec.laterals if self.laterals else (None,) * len(spec.stages)
+        return dataclasses.replace(spec, stages=spec.stages[:kept], laterals=laterals[:kept])
+
+
+_OF_ALL = {field.name for field in dataclasses.fields(Configuration)}
+_OF_STUDIES = {field.name: field.default for field in dataclasses.fields(StudyConfiguration) if field.name not in _OF_ALL}
+
+
 def to_json(configuration: Configuration) -> dict[str, Any]:
-    """Returns the configuration as JSON-ready values."""
-    return dataclasses.asdict(configuration)
+    """Returns the configuration as JSON-ready values; of a study's own settings those that are set otherwise."""
+    return _without_usual(dataclasses.asdict(configuration))
 
 
 def from_json(values: dict[str, Any]) -> Configuration:
-    """Returns the configuration saved by `to_json`; a ZooError names a setting this version does not know."""
-    known = {field.name for field in dataclasses.fields(Configuration)}
-    strange = sorted(set(values) - known)
+    """Returns the configuration saved by `to_json`, a study's if it has a study's settings; a ZooError names a setting it does not know."""
+    values = _without_usual(values)
+    strange = sorted(set(values) - _OF_ALL - set(_OF_STUDIES))
     if strange:
-        raise ZooError(f"unknown setting {strange[0]!r} in the saved configuration; known: {', '.join(sorted(known))}")
+        raise ZooError(f"unknown setting {strange[0]!r} in the saved configuration; known: {', '.join(sorted(_OF_ALL))}")
+    kind = StudyConfiguration if set(values) & set(_OF_STUDIES) else Configuration
     try:
-        return Configuration(**{**values, "sources": tuple((name, float(share)) for name, share in values["sources"])})
+        return kind(**{**values, "sources": tuple((name, float(share)) for name, share in values["sources"])})
     except (KeyError, TypeError) as error:
         raise ZooError(f"the saved configuration is not whole: {error}") from None
+
+
+def _without_usual(values: dict[str, Any]) -> dict[str, Any]:
+    """Returns settings without those of a study that are as usual, which runs of earlier versions have as well."""
+    return {name: value for name, value in values.items() if name not in _OF_STUDIES or value != _OF_STUDIES[name]}

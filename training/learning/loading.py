@@ -21,6 +21,7 @@ from training.readers.picture import read_picture
 from training.teacher import mesh as teacher
 from zoo import terminal
 from zoo.errors import ZooError
+from zoo.files import kilobytes
 from zoo.machine import peak_mb
 from zoo.variants import get
 
@@ -75,13 +76,14 @@ def a_million(source: str) -> dict[str, Any]:
     labelling = _seconds(lambda: [teacher.label(image) for image in tqdm(images, desc="label", unit="picture")]) / len(images)
     parts = []
     preparing = _seconds(lambda: parts.extend(cut(sample) for sample in samples)) / len(samples)
-    kilobytes = float(np.mean([image.nbytes + (mesh.nbytes / 2 if mesh is not None else 0) for image, *_, mesh in parts])) / 1e3
+    size_bytes = float(np.mean([image.nbytes + (mesh.nbytes / 2 if mesh is not None else 0) for image, *_, mesh in parts]))
     cores = os.cpu_count() or 1
     return {
         "source": Path(source).stem, "measured on": len(samples), "picture px": f"{images[0].shape[1]} x {images[0].shape[0]}",
-        "labelled/s on one core": round(1 / labelling, 1), "prepared/s": round(1 / preparing), "prepared KB a face": round(kilobytes),
+        "labelled/s on one core": round(1 / labelling, 1), "prepared/s": round(1 / preparing),
+        "prepared KB a face": round(kilobytes(size_bytes)),
         "cores": cores, "a million labelled, h": round(1e6 * labelling / cores / 3600, 1),
-        "prepared, h": round(1e6 * preparing / 3600, 1), "on disk, GB": round(kilobytes),
+        "prepared, h": round(1e6 * preparing / 3600, 1), "on disk, GB": round(1e6 * size_bytes / 2**30),
     }  # fmt: skip
 
 
@@ -93,10 +95,8 @@ def _seconds(work: Callable[[], Any]) -> float:
 
 def _training_step(configuration: Configuration, packs: Sequence[Pack], rows: Sequence[np.ndarray]):
     """Returns a function that makes some training steps on one batch and says how many seconds one took."""
-    from training.learning.fit import training_namespace
-
     with terminal.without_stderr():
-        keras = training_namespace()
+        import keras
     from training.learning.keras_learner import KerasLearner
     from zoo.nets import build, to_arrays
 

@@ -12,7 +12,7 @@ from typing import Any
 from training.evaluation.faces import title
 from training.evaluation.models import landmarker
 from training.learning import runs
-from training.learning.configuration import Configuration
+from training.learning.configuration import Configuration, StudyConfiguration, to_json
 from training.studies.options import Options
 from zoo import lookup
 from zoo.errors import ZooError, unknown
@@ -34,7 +34,7 @@ class Arm:
     Attributes:
       name: of the arm.
       asks: what its comparison with the reference tells.
-      changes: settings of `Configuration` in which it differs from the reference.
+      changes: settings of `StudyConfiguration` in which it differs from the reference.
       quantized: whether it goes on with quantisation-aware training, from the float weights of the reference.
       times: how many times as many steps as the reference's it takes.
     """
@@ -56,8 +56,8 @@ def chosen(arms: Sequence[Arm], wanted: Sequence[str]) -> list[Arm]:
 
 
 def unknown_settings(arm: Arm) -> list[str]:
-    """Returns the settings an arm asks for that `Configuration` does not have."""
-    return sorted(set(arm.changes) - {field.name for field in fields(Configuration)})
+    """Returns the settings an arm asks for that `StudyConfiguration` does not have."""
+    return sorted(set(arm.changes) - {field.name for field in fields(StudyConfiguration)})
 
 
 def trained(study: str, arm: str, configuration: Configuration, parent: Path | None = None) -> Path:
@@ -90,7 +90,7 @@ def _new_folder(name: str) -> Path:
 def _same_run(configuration: Configuration, parent: Path | None) -> Path | None:
     for file in sorted(lookup.RUNS.glob("study-*/config.json")):
         try:
-            same = runs.read_configuration(file.parent) == configuration
+            same = to_json(runs.read_configuration(file.parent)) == to_json(configuration)
             if same and (parent is None or Path(runs.read_facts(file.parent)["parent"]) == parent):
                 return file.parent
         except (ZooError, KeyError):  # a run of another version

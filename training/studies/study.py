@@ -10,7 +10,7 @@ from types import ModuleType
 from training.data.provenance import check_tag
 from training.evaluation.faces import ALIGNMENTS, measurable, samples
 from training.evaluation.models import resolve
-from training.learning.configuration import Configuration
+from training.learning.configuration import Configuration, StudyConfiguration
 from training.learning.fit import parse_sources
 from training.studies import outcome
 from training.studies.options import Options
@@ -116,7 +116,7 @@ def read_options(args: argparse.Namespace) -> Options:
         if not Path(path).exists():
             raise ZooError(f"there is no file or folder {path!r}")
     # Arms have targets of one cell, so that they stay comparable; `tricks` showed narrower ones, now the default, to be better.
-    base = Configuration(args.variant, args.tag, sources, batch=args.batch, init=args.init, seed=args.seed, sigma_cells=1.0)
+    base = StudyConfiguration(args.variant, args.tag, sources, batch=args.batch, init=args.init, seed=args.seed, sigma_cells=1.0)
     faces = measurable(samples(args.source, base.held_out if args.held_out else None))
     latency, unadapted, blended = (Path(path) if path else None for path in (args.latency, args.unadapted, args.blended))
     return Options(

@@ -97,7 +97,7 @@ def train(options: Options) -> tuple[dict[str, Evaluation], dict[str, str], dict
     for arm in arms.chosen(known, (*options.wanted, INT8) if to_int8 else options.wanted):
         strange = arms.unknown_settings(arm)
         if strange:
-            omitted[arm.name] = f"`Configuration` has no setting {listed(strange)}"
+            omitted[arm.name] = f"`StudyConfiguration` has no setting {listed(strange)}"
             continue
         changes = {name: base.seed + 1 if name == "seed" else value for name, value in arm.changes.items()}
         if changes.get("sources") == ():
