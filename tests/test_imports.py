@@ -1,7 +1,9 @@
 """What may import what, and which names stand in one place only: read from the source, without running it."""
 
 import ast
+import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -122,6 +124,21 @@ def test_zoo_imports_others_than_numpy_and_opencv_only_inside_functions():
         if file.startswith("zoo/"):
             heavy = {name for name, lazy in imports(tree) if not lazy and name.partition(".")[0] not in known}
             assert not heavy, f"{file} imports {heavy} at its top"
+
+
+# What a distribution is imported as, where that is another name; flatbuffers comes with ai-edge-litert.
+IMPORTED_AS = {"opencv-python-headless": {"cv2"}, "ai-edge-litert": {"ai_edge_litert", "flatbuffers"}, "pillow": {"PIL"}}
+
+
+def test_zoo_imports_nothing_that_the_package_does_not_ask_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = [*project["dependencies"], *(line for lines in project["optional-dependencies"].values() for line in lines)]
+    names = {re.match(r"[\w-]+", line)[0] for line in asked}
+    possible = set().union(*(IMPORTED_AS.get(name, {name}) for name in names))
+    for file, tree in TREES.items():
+        if file.startswith("zoo/"):
+            found = {name.partition(".")[0] for name, _ in imports(tree)} - set(sys.stdlib_module_names) - {"zoo"}
+            assert found <= possible, f"{file} imports {found - possible}"
 
 
 def test_tensorflow_is_imported_in_three_files_only():
