@@ -149,7 +149,7 @@ def find_faces(image: np.ndarray) -> list[FacePosition]:
     searched = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
     back = np.array([image.shape[1] / searched.shape[1], image.shape[0] / searched.shape[0]])
     positions = []
-    for face in detect_faces(searched):
+    for face in detect_faces(searched, search="thorough"):
         with contextlib.suppress(ZooError):
             position = FacePosition(face.points * back, tuple((np.reshape(face.box, (2, 2)) * back).ravel().tolist()))
             position.aligned(128)
@@ -188,6 +188,8 @@ def find_points(
       disturb: changes the alignment before the crop is taken.
     """
     alignment = position.aligned(find.size, (find.label_template, find.detector_template))
+    if position.box is not None:  # as `Landmarker.detect` does: the second pass is aligned by the landmarks of the first
+        alignment = find.realigned(alignment.to_image(find.forward(alignment.crop(image)).points))
     alignment = disturb(alignment) if disturb else alignment
     crop = alignment.crop(image)
     start = time.perf_counter()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
-from io import BytesIO
 
 import numpy as np
 
 from zoo.errors import ZooError
-from zoo.images import as_rgb
+from zoo.images import read_image
 from zoo.media import POSSIBLE
 from zoo.video_reader import Video, VideoFrame, open_video
 
@@ -27,9 +25,7 @@ CLIP_SIDE_PX = 480
 MAX_DECODED_FRAMES = 3000
 MAX_DECODING_S = 15.0
 
-# Only formats that Pillow decodes itself.
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
-_PICTURES = "JPEG, PNG, WebP, BMP, TIFF, GIF and AVIF pictures are possible"
+_PICTURES = "JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF and HEIC pictures are possible"
 
 
 def read_picture(content: bytes, name: str = "the picture") -> np.ndarray:
@@ -42,31 +38,8 @@ def read_picture(content: bytes, name: str = "the picture") -> np.ndarray:
     Raises:
       ZooError: it is empty, too large in bytes or pixels (which its header tells, before anything is decoded), damaged or no picture.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
     _check_bytes(content, name, MAX_PICTURE_BYTES, _PICTURES)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is lower
-            Image.open(BytesIO(content), formats=_FORMATS).verify()  # reads checksums, decodes nothing, and uses the object up
-            file = Image.open(BytesIO(content), formats=_FORMATS)
-        width, height = file.size
-        if width * height > MAX_MEGAPIXELS * 1e6:
-            raise ZooError(
-                f"{name} has {width} x {height} = {width * height / 1e6:.0f} megapixels; at most {MAX_MEGAPIXELS} are possible here"
-            )
-        upright = ImageOps.exif_transpose(file)
-        if upright.mode == "I;16":
-            return as_rgb(np.asarray(upright))
-        return as_rgb(np.asarray(upright.convert("RGBA" if upright.has_transparency_data else "RGB")))
-    except UnidentifiedImageError:
-        raise ZooError(f"{name} is not a picture, whatever its name says; {_PICTURES}") from None
-    except Image.DecompressionBombError:
-        raise ZooError(f"{name} has far more than {MAX_MEGAPIXELS} megapixels, which is the most that is possible here") from None
-    except ZooError:
-        raise
-    except Exception as error:  # Pillow's decoders raise anything from SyntaxError to struct.error on damaged files
-        raise ZooError(f"{name} is damaged ({' '.join(str(error).split()) or type(error).__name__}); save or copy it again") from None
+    return read_image(content, name=name, max_megapixels=MAX_MEGAPIXELS)
 
 
 def read_frames(content: bytes, name: str = "the video") -> list[VideoFrame]:

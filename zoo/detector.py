@@ -17,6 +17,7 @@ import numpy as np
 
 from zoo.blazeface import network
 from zoo.errors import ZooError, unknown
+from zoo.forking import UNFORKED
 from zoo.images import MAX_MEGAPIXELS, as_rgb
 
 RANGES = ("short", "full", "both")
@@ -132,12 +133,13 @@ def detect_faces(image: np.ndarray, range: str = DEFAULT_RANGE, min_score: float
     megapixels = image.shape[0] * image.shape[1] / 1e6
     if megapixels > MAX_MEGAPIXELS:
         raise ZooError(f"the picture has {megapixels:.0f} megapixels; at most {MAX_MEGAPIXELS} are searched: scale it down first")
-    halves, how = Halves(image), SEARCHES[search]
-    levels = _levels(image.shape, how, ("short", "full") if range == "both" else (range,))
-    found = _settled(_searched(halves, levels), halves)
-    for again in (_padded, _turned):
-        # A picture in which nothing was found is searched with sides added, then the other three ways up.
-        found = found or _settled(again(halves, levels), halves)
+    names = ("short", "full") if range == "both" else (range,)
+    with UNFORKED:
+        halves = Halves(image)
+        found = _settled(_searched(halves, _levels(image.shape, SEARCHES[search], names)), halves)
+        for again in (_padded, _turned):
+            # A picture in which nothing was found is searched again, but not as finely: with sides added, then the other three ways up.
+            found = found or _settled(again(halves, _levels(image.shape, SEARCHES["fast"], names)), halves)
     usable = [face for face in found if face.score >= min_score and _is_usable(face, image.shape)]
     return sorted(usable, key=lambda face: _area(face.box), reverse=True)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import warnings
 from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,91 +18,148 @@ from zoo.files import write_whole
 MAX_MEGAPIXELS = 100
 
 # What a folder is searched for. A file named by the user is tried whatever its suffix.
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2", ".avif"})
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2", ".avif", ".heic", ".heif"}
+)
 # Only formats that Pillow decodes itself: others, such as EPS, would start a program on an untrusted file.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000", "AVIF")
-_READABLE = "JPEG, PNG, WebP, BMP, TIFF, GIF, PPM, JPEG 2000 and AVIF can be read"
+_READABLE = "JPEG, PNG, WebP, BMP, TIFF, GIF, PPM, JPEG 2000, AVIF and HEIC can be read"
 _WRITABLE = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF"}
 
 
-def read_image(path: str | os.PathLike) -> np.ndarray:
+def read_image(
+    source: str | os.PathLike | bytes, *, name: str | None = None, max_megapixels: float = MAX_MEGAPIXELS
+) -> np.ndarray:
     """Returns a picture as (H, W, 3) RGB uint8, turned upright by its EXIF tag, transparency laid over white.
 
-    The first frame of an animation is taken. 16-bit samples are scaled to 8 bits, not clipped.
+    The first frame of an animation is taken. 16-bit samples are scaled to 8 bits, not clipped. Beside the result it takes no more than the
+    decoded picture's 4 bytes a pixel, 8 where it is turned.
+
+    Args:
+      source: a path, or a file's bytes; what it is follows from the content alone.
+      name: what to call it in messages; by default the path.
+      max_megapixels: the most that is read.
 
     Raises:
-      ZooError: the file is missing, empty, truncated, a folder, no picture, or larger than `MAX_MEGAPIXELS`; a picture
+      ZooError: the file is missing, empty, truncated, a folder, no picture, or larger than `max_megapixels`; a picture
         that large is refused by its header and never decoded.
     """
     # Pillow takes a tenth of a second to import, which `list` and `show` need not pay.
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    path = Path(path)
-    _check_file(path)
+    if isinstance(source, bytes):
+        name, opened = name or "the picture", BytesIO(source)
+        if not source:
+            raise ZooError(f"{name} is empty (0 bytes); {_READABLE}")
+        start = source[:32]
+    else:
+        opened = Path(source)
+        name = name or str(opened)
+        _check_file(opened, name)
+        try:
+            with opened.open("rb") as file:
+                start = file.read(32)
+        except OSError as error:
+            raise ZooError(f"cannot read {name}: {error.strerror or error}; {_READABLE}") from None
+    if _is_heic(start):
+        _let_heic_in(name)
+    limit = f"at most {max_megapixels} are possible: scale it down first"
     try:
         with warnings.catch_warnings():
             # Pillow warns from 89 megapixels on and refuses from 179; the limit here lies between and is checked below.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            file = Image.open(path, formats=_FORMATS)
+            file = Image.open(opened, formats=_FORMATS if not _is_heic(start) else ("HEIF",))
     except Image.DecompressionBombError:
-        raise ZooError(f"{path} is larger than {2 * Image.MAX_IMAGE_PIXELS // 10**6} megapixels; {_LIMIT}") from None
+        raise ZooError(f"{name} is larger than {2 * Image.MAX_IMAGE_PIXELS // 10**6} megapixels; {limit}") from None
     except UnidentifiedImageError:
-        raise ZooError(f"{path} is not a picture, or its first bytes are damaged; {_READABLE}") from None
-    except OSError as error:
-        raise ZooError(f"cannot read {path}: {error.strerror or error}; {_READABLE}") from None
+        raise ZooError(f"{name} is not a picture, or its first bytes are damaged; {_READABLE}") from None
     except Exception as error:
-        raise ZooError(f"{path} has a damaged header ({one_line(error)}); {_READABLE}") from None
+        if isinstance(error, OSError) and error.strerror:
+            raise ZooError(f"cannot read {name}: {error.strerror}; {_READABLE}") from None
+        raise ZooError(f"{name} has a damaged header ({one_line(error)}); {_READABLE}") from None
     with file:
         width, height = file.size
-        if width * height > MAX_MEGAPIXELS * 1_000_000:
-            raise ZooError(f"{path} has {width} x {height} = {width * height / 1e6:.0f} megapixels; {_LIMIT}")
+        if width * height > max_megapixels * 1_000_000:
+            raise ZooError(f"{name} has {width} x {height} = {width * height / 1e6:.0f} megapixels; {limit}")
         try:
             file.load()
         except Exception as error:
-            raise ZooError(f"{path} is truncated or damaged after its header ({one_line(error)}); save or copy it again") from None
+            raise ZooError(f"{name} is truncated or damaged after its header ({one_line(error)}); save or copy it again") from None
         try:
-            upright = ImageOps.exif_transpose(file)
+            upright = ImageOps.exif_transpose(file, in_place=False) if file.getexif().get(_ORIENTATION, 1) != 1 else file
         except Exception:
             upright = file
         try:
-            return _to_rgb(upright, path)
+            return _to_rgb(upright, name)
         except (ValueError, OSError) as error:
             if isinstance(error, ZooError):
                 raise
-            raise ZooError(f"{path} has pixels of mode {upright.mode} ({one_line(error)}); save it as RGB or greyscale") from None
+            raise ZooError(f"{name} has pixels of mode {upright.mode} ({one_line(error)}); save it as RGB or greyscale") from None
 
 
-_LIMIT = f"at most {MAX_MEGAPIXELS} are possible: scale it down first"
+_ORIENTATION = 0x0112  # EXIF's tag
+_STRIP_PIXELS = 1_000_000  # converted at a time, so that no second copy of a large picture is made
 
 
-def _check_file(path: Path) -> None:
+def _is_heic(start: bytes) -> bool:
+    """Returns whether a file that begins so is HEIF's container, as phones write it, and not AVIF, which Pillow reads itself."""
+    brands = start[8:12], *(start[at : at + 4] for at in (16, 20, 24, 28))
+    return start[4:8] == b"ftyp" and brands[0] in _HEIC_BRANDS and not {b"avif", b"avis"} & set(brands)
+
+
+_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+
+
+@functools.cache
+def _heif_opener() -> bool:
+    """Lets Pillow read HEIC; returns whether it can."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return False
+    register_heif_opener(thumbnails=False)
+    return True
+
+
+def _let_heic_in(name: str) -> None:
+    if not _heif_opener():
+        raise ZooError(f"{name} is HEIC, for which pillow-heif is not installed; pip install pillow-heif, or save it as JPEG")
+
+
+def _check_file(path: Path, name: str) -> None:
     if path.is_dir():
-        raise ZooError(f"{path} is a folder; a picture file is needed")
+        raise ZooError(f"{name} is a folder; a picture file is needed")
     if not path.exists():
-        raise ZooError(f"there is no file {path}; give the path of a picture")
+        raise ZooError(f"there is no file {name}; give the path of a picture")
     if not path.is_file():
-        raise ZooError(f"{path} is no regular file; give the path of a picture")
+        raise ZooError(f"{name} is no regular file; give the path of a picture")
     if path.stat().st_size == 0:
-        raise ZooError(f"{path} is empty (0 bytes); {_READABLE}")
+        raise ZooError(f"{name} is empty (0 bytes); {_READABLE}")
 
 
-def _to_rgb(image, path: Path) -> np.ndarray:
-    """Returns a decoded Pillow image as (H, W, 3) uint8."""
+def _to_rgb(image: Any, name: str) -> np.ndarray:
+    """Returns a decoded Pillow image as (H, W, 3) uint8, converted strip by strip."""
     if image.mode.startswith(("I", "F")):
-        return as_rgb(_eight_bits(np.asarray(image), path))
-    if image.has_transparency_data:
-        return as_rgb(np.asarray(image.convert("RGBA")))
-    return np.array(image.convert("RGB"))
+        return as_rgb(_eight_bits(np.asarray(image), image.mode, name))
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    rgb = np.empty((image.height, image.width, 3), np.uint8)
+    rows = max(1, _STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        rgb[top : top + rows] = as_rgb(np.asarray(strip.convert(mode)))
+    return rgb
 
 
-def _eight_bits(samples: np.ndarray, path: Path) -> np.ndarray:
-    """Returns samples of 16 bits (in whatever integer type) or floats from 0 to 1 as uint8."""
+def _eight_bits(samples: np.ndarray, mode: str, name: str) -> np.ndarray:
+    """Returns samples of 16 bits, of 32 bits that hold 8 or 16, or floats from 0 to 1 as uint8."""
     low, high = float(samples.min()), float(samples.max())
+    if mode == "I" and low >= 0 and high <= 255:
+        return samples.astype(np.uint8)
     if samples.dtype.kind in "iu" and low >= 0 and high <= 65535:
         return _from_uint16(samples)
     if samples.dtype.kind == "f" and low >= 0 and high <= 1:
         return np.rint(samples * 255).astype(np.uint8)
-    raise ZooError(f"{path} has samples from {low:g} to {high:g}; 8 bits, 16 bits, or floats from 0 to 1 are possible")
+    raise ZooError(f"{name} has samples from {low:g} to {high:g}; 8 bits, 16 bits, or floats from 0 to 1 are possible")
 
 
 def _from_uint16(samples: np.ndarray) -> np.ndarray:
@@ -130,12 +189,23 @@ def as_rgb(array: np.ndarray) -> np.ndarray:
     array = array.reshape(*shape[:2], channels)
     colour, opacity = array, None
     if channels in (2, 4):
-        colour, opacity = array[..., :-1], array[..., -1:].astype(np.uint32)
+        colour, opacity = array[..., :-1], array[..., -1:]
     if opacity is not None and opacity.min() < 255:
-        colour = ((colour * opacity + 255 * (255 - opacity) + 127) // 255).astype(np.uint8)
+        colour = _over_white(colour, opacity)
     if colour.shape[2] == 1:
         colour = np.repeat(colour, 3, axis=2)
     return np.ascontiguousarray(colour)
+
+
+def _over_white(colour: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+    """Returns (H, W, C) uint8 laid over white by an opacity (H, W, 1) uint8, a strip at a time."""
+    result = np.empty(colour.shape, np.uint8)
+    rows = max(1, _STRIP_PIXELS // colour.shape[1])
+    for top in range(0, len(colour), rows):
+        share = opacity[top : top + rows].astype(np.uint16)
+        # At most 255 * 255 + 127: it fits in 16 bits, and so does nothing of it overflow.
+        result[top : top + rows] = (colour[top : top + rows] * share + 255 * (255 - share) + 127) // 255
+    return result
 
 
 def list_images(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[Path]:

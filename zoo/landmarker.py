@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +14,11 @@ from zoo.alignment import DETECTOR_TEMPLATE, LABEL_TEMPLATE, Alignment, check_in
 from zoo.cards import published
 from zoo.detector import DEFAULT_RANGE, DEFAULT_SEARCH, USUAL_SCORE, Face, detect_faces
 from zoo.errors import ZooError
+from zoo.forking import UNFORKED
 from zoo.images import as_rgb
 from zoo.lookup import look_up
 from zoo.runtime.crop_points import CropPoints, from_maps
-from zoo.runtime.interpreter import open_model
+from zoo.runtime.interpreter import Model, open_model
 from zoo.runtime.metadata import without_metadata
 from zoo.schemes import SCHEMES
 from zoo.variants import VARIANTS, get
@@ -68,6 +70,8 @@ class Landmarker:
         """
         self.forward, self.size, self.name, self.maps = forward, size, name, maps
         self.label_template, self.detector_template = templates
+        self._model: Model | None = None
+        self._loaded: dict[str, Any] | None = None  # the arguments of `load`
 
     @classmethod
     def of_maps(
@@ -156,8 +160,29 @@ class Landmarker:
         return Alignment.from_pairs(_FOUR @ points, self.label_template * self.size, self.size)
 
     def _aligned(self, image: np.ndarray, alignment: Alignment) -> tuple[np.ndarray, np.ndarray]:
-        found = self.forward(alignment.crop(image))
+        with UNFORKED:
+            found = self.forward(alignment.crop(image))
         return alignment.to_image(found.points), found.scores
+
+    def close(self) -> None:
+        """Gives the network's memory back; every later call is refused. Landmarkers of functions have nothing to close."""
+        if self._model is not None:
+            self._model.close()
+
+    def __enter__(self) -> Landmarker:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple:
+        """A copy, and what a worker process is sent, opens the file again by what `load` was asked for."""
+        if self._loaded is None:
+            raise ZooError(f"the landmarker {self.name!r} was made of a function: only what zoo.load returns can be copied and sent")
+        return _load_again, (self._loaded,)
+
+    def __copy__(self) -> Landmarker:
+        return _load_again(self.__reduce__()[1][0])
 
 
 def _check_passes(passes: int) -> None:
@@ -202,4 +227,13 @@ def load(
     if model.description is None:
         raise without_metadata(path)
     maps = None if model.decodes else model.maps
-    return Landmarker(model.forward, model.input_size, found.name, model.description.templates, maps)
+    find = Landmarker(model.forward, model.input_size, found.name, model.description.templates, maps)
+    find._model = model
+    # By its whole path, so that a worker process in another folder finds a file that was named from here.
+    again = os.path.abspath(name) if os.path.isfile(name) else name
+    find._loaded = {"name": again, "precision": precision, "threads": threads, "runtime": runtime, "xnnpack": xnnpack}
+    return find
+
+
+def _load_again(arguments: dict[str, Any]) -> Landmarker:
+    return load(**arguments)

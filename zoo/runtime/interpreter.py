@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import ZooError, unknown
+from zoo.forking import UNFORKED
 from zoo.runtime import declared
 from zoo.runtime.crop_points import CropPoints, from_maps, from_stored_maps
 from zoo.runtime.inspection import Delegation, TensorInfo, delegation, endpoints
@@ -39,6 +40,7 @@ __all__ = [
 ]
 _opening = threading.Lock()
 _quietened: set[str] = set()
+_left_behind: list[Any] = []  # interpreters of the process that this one was forked from: never let go of, since that would hang
 
 
 class Model:
@@ -56,6 +58,7 @@ class Model:
         self.delegation = delegation(interpreter)
         self.precision = _precision(interpreter, self.input)
         self.lock = threading.Lock()
+        self._content, self._process = content, os.getpid()
         self._interpreter = interpreter
         self._input_index = interpreter.get_input_details()[0]["index"]
         self._output_indices = [detail["index"] for detail in interpreter.get_output_details()]
@@ -96,12 +99,29 @@ class Model:
     def _run(self, crop: np.ndarray) -> list[np.ndarray]:
         stored = self._store(crop)[np.newaxis]
         try:
-            with self.lock:
+            with UNFORKED, self.lock:
+                if self._interpreter is None:
+                    raise ZooError(f"{self.path.name} is closed: load it again")
+                if self.threads > 1 and self._process != os.getpid():
+                    self._reopen()
                 self._interpreter.set_tensor(self._input_index, stored)
                 self._interpreter.invoke()
                 return [self._interpreter.get_tensor(index)[0] for index in self._output_indices]
+        except ZooError:
+            raise
         except (ValueError, RuntimeError) as error:
             raise ZooError(f"{self.runtime} cannot run {self.path}: {_one_line(error)}") from error
+
+    def close(self) -> None:
+        """Gives the memory back; every later call is refused. Closing twice does nothing."""
+        with UNFORKED, self.lock:
+            self._interpreter = None
+
+    def _reopen(self) -> None:
+        """Makes the interpreter again after a fork, which leaves the threads of its pool behind: the old one would wait for them."""
+        _left_behind.append(self._interpreter)
+        self._interpreter = open_interpreter(self._content, self.path, self.threads, self.runtime, self.xnnpack)
+        self._process = os.getpid()
 
     def _store(self, crop: np.ndarray) -> np.ndarray:
         crop = np.asarray(crop)
@@ -136,14 +156,15 @@ def open_model(
         or contradicts its tensors; the runtime is not there.
     """
     path = Path(path)
-    content = read_model(path)
-    interpreter = open_interpreter(content, path, threads, runtime, xnnpack)
-    try:
-        model = Model(content, path, interpreter, runtime, threads, xnnpack)
-    except ZooError:
-        raise
-    except Exception as error:  # a damaged file makes runtimes raise anything
-        raise ZooError(f"{path} is damaged or of another kind ({type(error).__name__}: {_one_line(error)})") from error
+    with UNFORKED:
+        content = read_model(path)
+        interpreter = open_interpreter(content, path, threads, runtime, xnnpack)
+        try:
+            model = Model(content, path, interpreter, runtime, threads, xnnpack)
+        except ZooError:
+            raise
+        except Exception as error:  # a damaged file makes runtimes raise anything
+            raise ZooError(f"{path} is damaged or of another kind ({type(error).__name__}: {_one_line(error)})") from error
     if expected_size is not None and model.input_size != expected_size:
         raise ZooError(
             f"{path} takes crops of {model.input_size} x {model.input_size} pixels; {expected_size} x {expected_size} is expected"
