@@ -21,7 +21,8 @@ class _Gate:
         self._reset()
 
     def _reset(self) -> None:
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._inside = 1 if self._depth() else 0
         self._forks = 0
 
@@ -30,22 +31,23 @@ class _Gate:
 
     def __enter__(self) -> None:
         if not self._depth():
-            with self._changed:
-                while self._forks:
-                    self._changed.wait()
+            with self._lock:
+                if self._forks:
+                    self._changed.wait_for(lambda: not self._forks)
                 self._inside += 1
         self._own.depth = self._depth() + 1
 
     def __exit__(self, *_: Any) -> None:
         self._own.depth -= 1
         if not self._own.depth:
-            with self._changed:
+            with self._lock:
                 self._inside -= 1
-                self._changed.notify_all()
+                if self._forks:
+                    self._changed.notify_all()
 
     def before_fork(self) -> None:
         """Waits until no other thread is inside, and keeps them out."""
-        self._changed.acquire()
+        self._lock.acquire()
         self._forks += 1
         self._changed.wait_for(lambda: self._inside <= (1 if self._depth() else 0), _LONGEST_WAIT_S)
 
@@ -53,7 +55,7 @@ class _Gate:
         """Lets the others in again."""
         self._forks -= 1
         self._changed.notify_all()
-        self._changed.release()
+        self._lock.release()
 
     def in_child(self) -> None:
         """Begins anew: of all threads the forking one alone is left."""

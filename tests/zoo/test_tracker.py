@@ -158,6 +158,24 @@ def test_settings_that_are_not_possible_are_refused(find, settings, fault):
         Tracker(find, **settings)
 
 
+@pytest.mark.parametrize("time_s", [float("nan"), float("inf"), -float("inf"), None, "1", True])
+def test_a_time_that_is_no_finite_number_is_refused_in_one_line(find, face, time_s):
+    track = Tracker(find)
+    with pytest.raises(ZooError, match="finite number of seconds, received") as error:
+        track(face.image, time_s)
+    assert "\n" not in str(error.value)
+    assert len(track(face.image, 0.0)) == 1
+
+
+def test_a_cut_to_another_person_gives_a_new_identity(find, face):
+    track = Tracker(find)
+    identities = []
+    for index, seed in enumerate((11, 11, 12, 12, 26, 26, 11)):
+        (seen,) = track(draw_face(seed, SIZE, yaw=0, pitch=0, roll=0).image, index / 30)
+        identities.append(seen.identity)
+    assert identities[:6] == [0, 0, 1, 1, 2, 2] and identities[6] in (0, 3)
+
+
 def test_time_goes_forward(find, face):
     track = Tracker(find)
     track(face.image, 1.0)
