@@ -247,6 +247,8 @@ def _look(image: np.ndarray, name: str, to_picture: Callable[[np.ndarray], np.nd
     found = []
     one = network(name)
     for window, left, top in _tiles(image, one.side_step_px):
+        if (window == window[0, 0]).all():
+            continue  # one colour: nothing to find
         for table, score in one.find(window):
             eyes_px = float(np.linalg.norm(table[3] - table[2])) if name == "short" else 0.0
             found.append(_Candidate(to_picture(table + [left, top]), score, eyes_px))

@@ -1,13 +1,18 @@
 """Every usual picture becomes upright RGB uint8; everything else ends in one line that says what was received."""
 
 import struct
+import subprocess
+import sys
 import zlib
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from demo import intake
+from zoo import images
 from zoo.errors import ZooError
 from zoo.images import MAX_MEGAPIXELS, as_rgb, list_images, read_image, write_image
 
@@ -217,3 +222,78 @@ def test_writing_is_refused_for_unknown_suffixes_and_leaves_nothing(tmp_path):
     with pytest.raises(ZooError, match="WEBP"):
         write_image(tmp_path / "wide.webp", np.zeros((1, 20_000, 3), np.uint8))
     assert not list(tmp_path.iterdir())
+
+
+def heic(image, **options):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    content = BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(image)).save(content, quality=-1, **options)
+    return content.getvalue()
+
+
+def test_heic_is_read_as_phones_write_it_whatever_it_is_called(tmp_path):
+    picture = np.full((48, 64, 3), (200, 120, 60), np.uint8)
+    (tmp_path / "a.jpg").write_bytes(heic(picture))
+    assert np.abs(read_image(tmp_path / "a.jpg").astype(int) - picture).max() <= JPEG_TOLERANCE
+    (tmp_path / "IMG_1.HEIC").write_bytes(heic(picture))
+    assert list_images(tmp_path / "IMG_1.HEIC") == [tmp_path / "IMG_1.HEIC"] and len(list_images(tmp_path)) == 2
+    (tmp_path / "cut.heic").write_bytes(heic(picture)[:300])
+    with pytest.raises(ZooError, match=r"cut\.heic") as error:
+        read_image(tmp_path / "cut.heic")
+    one_line(error)
+
+
+def test_heic_without_its_library_is_said_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "_heif_opener", lambda: False)
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    with pytest.raises(ZooError, match=r"a\.heic is HEIC.*pip install pillow-heif") as error:
+        read_image(tmp_path / "a.heic")
+    one_line(error)
+
+
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        (np.array([[0, 257, 65535]], np.uint16), [0, 1, 255]),
+        (np.array([[0, 514, 65535]], np.int32), [0, 2, 255]),
+        (np.array([[0, 7, 255]], np.int32), [0, 7, 255]),
+        (np.array([[0, 0.5, 1]], np.float32), [0, 128, 255]),
+    ],
+)
+def test_bytes_are_read_as_files_are_and_as_the_page_does(tmp_path, samples, expected):
+    Image.fromarray(samples).save(tmp_path / "a.tif")
+    content = (tmp_path / "a.tif").read_bytes()
+    for read in (read_image(tmp_path / "a.tif"), read_image(content), intake.read_picture(content)):
+        np.testing.assert_array_equal(read[0, :, 0], expected)
+
+
+def test_bytes_are_named_as_asked_and_limited_as_asked():
+    content = BytesIO()
+    Image.new("RGB", (200, 100)).save(content, "PNG")
+    assert read_image(content.getvalue()).shape == (100, 200, 3)
+    with pytest.raises(ZooError, match=r"yours has 200 x 100 = 0 megapixels; at most 0\.01"):
+        read_image(content.getvalue(), name="yours", max_megapixels=0.01)
+    with pytest.raises(ZooError, match="yours is empty"):
+        read_image(b"", name="yours")
+
+
+_PEAK = """
+import resource, sys
+import numpy as np
+from zoo.images import read_image
+def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+from PIL import Image
+Image.open(sys.argv[2]).load()
+before = peak()
+image = read_image(sys.argv[1])
+print((peak() - before) * 2**20 / (image.shape[0] * image.shape[1]))
+"""
+
+
+def test_transparency_takes_few_bytes_a_pixel(tmp_path):
+    """It took 42 at first: three visitors of the page with one such picture of 90 KB each 3.2 GB."""
+    Image.new("RGBA", (4000, 3000), (10, 20, 30, 90)).save(tmp_path / "large.png")
+    Image.new("RGBA", (40, 30), (10, 20, 30, 90)).save(tmp_path / "small.png")
+    command = [sys.executable, "-c", _PEAK, tmp_path / "large.png", tmp_path / "small.png"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 10
