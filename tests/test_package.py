@@ -21,7 +21,7 @@ MAX_WHEEL_BYTES, MAX_INSTALLED_MB = 60 * 10**6, 420
 README_SHARE = 0.15  # by which sizes may differ from the README's: other releases of what the package needs
 # Points pass through sums of floats, whose order two releases of numpy may choose differently; crops, maps and scores are compared exactly.
 LAST_BITS_PX = 1e-9
-PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+OTHER_PYTHONS = ("3.10", "3.12", "3.13")
 REPLAY = """
 import sys
 import cv2, numpy, zoo
@@ -148,7 +148,7 @@ def test_what_is_not_there_is_said_in_one_line(arguments, said, elsewhere):
     assert arguments[0] == "python" or "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("version", PYTHONS)
+@pytest.mark.parametrize("version", OTHER_PYTHONS)
 def test_other_pythons_find_wheels_of_all_that_is_needed(version, wheel):
     """Of Pythons that are not installed here no more is known than this, and that the next test finds nothing too late for 3.10."""
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--disable-pip-version-check", "--ignore-installed",
