@@ -154,7 +154,7 @@ def test_golden_files_are_read_as_they_were_written(model, tmp_path, capsys):
         with pytest.raises(ZooError, match=words):
             golden.read(tmp_path / "bad.golden")
     assert terminal.run(main, ["golden", "deconv-100-192"]) == 1
-    assert "unknown published weights 'deconv-100-192.open'" in capsys.readouterr().err
+    assert "deconv-100-192.open is not published; published: " in capsys.readouterr().err
     with pytest.raises(ZooError, match="golden vectors are of int8 maps"):
         golden.vectors(open_model(cards.model_path(NAME, "float32")), *SCENES["enlarged"])
 

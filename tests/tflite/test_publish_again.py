@@ -67,4 +67,4 @@ def test_what_loses_too_much_stays_as_it_was(folder, monkeypatch, capsys):
 
 def test_what_is_not_published_is_not_measured(capsys):
     assert terminal.run(main, ["publish", "--again", "nothing"]) == 1
-    assert "unknown published weights 'nothing'" in capsys.readouterr().err
+    assert "unknown variant 'nothing'" in capsys.readouterr().err

@@ -93,7 +93,7 @@ def test_labels_are_of_the_tag_of_the_weights_that_made_them(tmp_path, weights, 
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        (["labels.npz", "--blend", "nothing.open"], "unknown published weights 'nothing.open'"),
+        (["labels.npz", "--blend", "nothing.open"], "unknown file, run or published weights 'nothing.open'"),
         (["faces", "--blend", NAME], "--blend takes a labels file"),
         (["labels.npz", "--blend", NAME, "--adapter", "labels.npz"], "--blend takes a labels file"),
         (["missing.npz", "--blend", NAME], "missing.npz"),

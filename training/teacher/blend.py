@@ -51,7 +51,7 @@ def blend(labels: Path, name: str, out: Path, workers: int | None = None) -> dic
 
     Args:
       labels: as `python -m training label` writes it.
-      name: published weights, `variant.tag`.
+      name: published weights, `variant.tag`, or what else `zoo.load` takes.
       out: the file to write.
       workers: processes; one per core if None.
     """

@@ -21,9 +21,9 @@ from training.teacher.finder import MESH, identity, opened
 from training.teacher.label_file import bend, merge
 from training.teacher.labelling import SEVERAL, label_chunk, list_chunks
 from zoo import terminal
-from zoo.cards import published
-from zoo.errors import ZooError, unknown
+from zoo.errors import ZooError
 from zoo.files import read_npz
+from zoo.lookup import look_up
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--adapter", action="append", metavar="LABELS",
                         help="adapt the points to human definitions, by a regression fitted on this labels file of a folder with 68 human "
                              "points in landmarks.npz (may be repeated); the result is of those labels' licence")  # fmt: skip
-    parser.add_argument("--blend", metavar="NAME", help="average the points of a labels file with those of published weights, e.g. "
+    parser.add_argument("--blend", metavar="NAME|RUN|FILE", help="average a labels file's points with those of published weights, e.g. "
                         "mixed-100-192.research, found in the picture and in its mirror image; the result is of their tag")  # fmt: skip
     parser.add_argument("--teacher", default=MESH, metavar=f"{MESH}|FILE.task", help=f"what marks the faces: {MESH!r}, MediaPipe's refined "
                         "face mesh (default), or the file of its Face Landmarker, which is more accurate; see docs/sources.md")  # fmt: skip
@@ -56,10 +56,10 @@ def main(args: argparse.Namespace) -> int:
     root = Path(args.path)
     if args.blend and (args.adapter or root.suffix != ".npz"):
         raise ZooError("--blend takes a labels file, which may have been bent before; label or bend first")
-    if args.blend and args.blend not in published():
-        raise unknown("published weights", args.blend, published())
     if args.blend:
-        _show(blend(root, args.blend, out, args.workers), [], args.json)
+        network = look_up(args.blend)
+        network.file("float32")  # refused here rather than by every worker
+        _show(blend(root, network.name if network.kind == "published" else args.blend, out, args.workers), [], args.json)
         return 0
     if args.adapter and root.suffix == ".npz":
         _show(*_adapted(root, args.adapter, out), args.json)
