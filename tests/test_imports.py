@@ -143,7 +143,7 @@ def test_zoo_imports_nothing_that_the_package_does_not_ask_for():
 
 def test_tensorflow_is_imported_in_three_files_only():
     found = users(lambda name, lazy: name.partition(".")[0] in TENSORFLOW)
-    assert found == {"training/learning/qat.py", "tflite/export/convert.py", "zoo/nets/stages.py"}
+    assert found == {"training/learning/qat.py", "tflite/export/convert.py", "zoo/nets/layers.py"}
     at_top = users(lambda name, lazy: name.partition(".")[0] in TENSORFLOW and not lazy)
     assert at_top <= {"training/learning/qat.py"}
 

@@ -120,9 +120,9 @@ def test_a_quantisation_aware_run_goes_on_from_a_checkpoint_in_passing_as_if_not
 
 def test_weights_that_are_no_numbers_any_more_are_not_saved(straight, monkeypatch):
     """The bounded maps of such a network, and so its loss, can still be numbers."""
-    from training.learning.fit import fit, training_namespace
+    import keras
 
-    keras = training_namespace()
+    from training.learning.fit import fit
 
     real = keras.Model.train_on_batch
 
@@ -195,9 +195,9 @@ def test_sigterm_leaves_a_checkpoint(folder):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_within_a_step_is_heard_after_it(halfway, monkeypatch, number):
     """Weights of step n + 1 under the number n would train a step twice."""
-    from training.learning.fit import fit, training_namespace
+    import keras
 
-    keras = training_namespace()
+    from training.learning.fit import fit
 
     stopped, steps = Path(f"runs/signal{int(number)}"), []
     real = keras.Model.train_on_batch

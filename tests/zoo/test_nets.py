@@ -1,5 +1,10 @@
 """One builder, two Keras namespaces: the same layers, the same weights, the same maps; and every weight learns."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from lively import enliven
@@ -118,7 +123,7 @@ def test_scaling_in_the_graph_equals_scaling_outside(namespace, request):
 def test_the_pixel_shuffle_is_depth_to_space(namespace, request):
     import tensorflow as tf
 
-    from zoo.nets.stages import pixel_shuffle_layer
+    from zoo.nets.layers import pixel_shuffle_layer
 
     module = request.getfixturevalue(namespace)
     x = np.random.default_rng(0).normal(size=(2, 3, 5, 12)).astype(np.float32)
@@ -183,3 +188,35 @@ def test_unpublished_weights_are_refused(keras, monkeypatch, tmp_path):
     arrays = to_arrays(enliven(build_for("mixed-035-096", keras)))
     np.savez(tmp_path / "mixed-035-096.open" / "float.npz", **arrays)
     assert np.array_equal(to_arrays(load("mixed-035-096"))["maps_conv/bias"], arrays["maps_conv/bias"])
+
+
+def test_a_saved_network_is_opened_again(keras, tmp_path):
+    from zoo.nets import build
+
+    model = enliven(build(SMALL, keras))
+    model.save(tmp_path / "saved.keras")
+    x = crops(64)
+    np.savez(tmp_path / "x.npz", x=x, maps=np.asarray(model(x, training=False)))
+    code = """
+import keras, numpy as np, zoo.nets
+given = np.load("x.npz")
+found = keras.models.load_model("saved.keras")
+assert np.abs(np.asarray(found(given["x"], training=False)) - given["maps"]).max() < 1e-4
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_normalisation_in_one_kernel_is_that_of_keras(keras):
+    from zoo.nets.layers import batch_normalization_layer
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(3, 2, (4, 6, 6, 5)).astype(np.float32)
+    ours, plain = (layer(epsilon=1e-3, momentum=0.9) for layer in (batch_normalization_layer(keras), keras.layers.BatchNormalization))
+    for training in (True, True, False):
+        found, expected = (np.asarray(layer(x, training=training)) for layer in (ours, plain))
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_allclose(ours.moving_mean, plain.moving_mean, rtol=1e-5)
+    unbiased = x.size / 5 / (x.size / 5 - 1)
+    np.testing.assert_allclose(np.asarray(ours.moving_variance) - 0.81, unbiased * (np.asarray(plain.moving_variance) - 0.81), rtol=1e-4)

@@ -130,7 +130,7 @@ def fit(configuration: Configuration, folder: Path, *, resume: bool = False, sto
     if device:
         return _fit_with_torch(configuration, packs, folder, facts, resume, stop_at, device)
     with terminal.without_stderr():
-        keras = training_namespace()
+        import keras
 
         from training.learning.keras_learner import KerasLearner
         from training.learning.loop import train
@@ -176,21 +176,6 @@ def _started(configuration: Configuration, keras: ModuleType, resume: bool) -> A
     if not resume:
         start(model, configuration.init)
     return model
-
-
-def training_namespace() -> ModuleType:
-    """Returns the Keras to train in: tf_keras on TensorFlow, Keras 3 on its other backends.
-
-    Batch normalisation is one oneDNN kernel in tf_keras and ten operators in Keras 3, whose training step of `mixed-035-128` took
-    1.7 times as long for it on two cores. The weights are the same in both.
-    """
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return keras
-    import tf_keras
-
-    return tf_keras
 
 
 def start(model: Any, init: str) -> None:

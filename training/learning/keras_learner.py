@@ -64,7 +64,8 @@ class KerasLearner:
     def restore(self, model: list[np.ndarray], optimizer: list[np.ndarray]) -> None:
         """Takes up what `state` returned; a ZooError if it is of another network or optimiser."""
         variables = self._variables()
-        if len(model) != len(self._model.get_weights()) or len(optimizer) != len(variables):
+        shapes = [[value.shape for value in some] for some in (model, optimizer)]
+        if shapes != [[tuple(value.shape) for value in some] for some in (self._model.get_weights(), variables)]:
             raise ZooError("the checkpoint is of another network or optimiser")
         self._model.set_weights(model)
         for variable, value in zip(variables, optimizer, strict=True):

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from zoo.heatmaps import MAP_MAX
 from zoo.nets import build, from_arrays
 from zoo.nets.backbone import NORM_EPSILON
-from zoo.nets.stages import pixel_shuffle_layer
+from zoo.nets.layers import pixel_shuffle_layer
 from zoo.variants import VariantSpec
 
 # Activation ranges come from these percentiles of the values seen: one odd crop in a hundred must not coarsen all others' steps.

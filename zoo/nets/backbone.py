@@ -9,6 +9,8 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+from zoo.nets.layers import batch_normalization_layer
+
 NORM_EPSILON = 1e-3
 # Expansion, channels, stride of the seventeen inverted residual blocks.
 # fmt: off
@@ -32,7 +34,7 @@ def channels(wanted: float) -> int:
 
 def norm(keras: ModuleType, x: Any, name: str) -> Any:
     """Batch normalisation with a momentum that settles within a few thousand steps."""
-    return keras.layers.BatchNormalization(epsilon=NORM_EPSILON, momentum=0.99, name=name)(x)
+    return batch_normalization_layer(keras)(epsilon=NORM_EPSILON, momentum=0.99, name=name)(x)
 
 
 def backbone(keras: ModuleType, x: Any, alpha: float) -> tuple[Any, dict[str, Any]]:

@@ -3,37 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
 from zoo.nets.backbone import norm
-
-
-@lru_cache(maxsize=4)
-def pixel_shuffle_layer(keras: ModuleType) -> type:
-    """Returns the layer that turns (B, H, W, 4C) into (B, 2H, 2W, C), as a subclass of this namespace's Layer.
-
-    Channel (2 i + j) C + c of a cell goes to row 2 y + i, column 2 x + j: TensorFlow's DEPTH_TO_SPACE, to which it converts.
-    """
-
-    class PixelShuffle(keras.layers.Layer):
-        """Depth to space by a factor of 2."""
-
-        def call(self, x: Any) -> Any:
-            if not hasattr(keras, "ops"):  # tf_keras: only the operator itself becomes DEPTH_TO_SPACE in a TFLite file
-                import tensorflow as tf
-
-                return tf.nn.depth_to_space(x, 2)
-            ops, (_, height, width, depth) = keras.ops, x.shape
-            x = ops.reshape(x, (-1, height, width, 2, 2, depth // 4))
-            x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
-            return ops.reshape(x, (-1, 2 * height, 2 * width, depth // 4))
-
-        def compute_output_shape(self, shape: tuple) -> tuple:
-            return (shape[0], 2 * shape[1], 2 * shape[2], shape[3] // 4)
-
-    return PixelShuffle
+from zoo.nets.layers import pixel_shuffle_layer
 
 
 def _deconv(keras: ModuleType, x: Any, width: int, name: str) -> Any:
