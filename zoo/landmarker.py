@@ -229,8 +229,9 @@ def load(
     maps = None if model.decodes else model.maps
     find = Landmarker(model.forward, model.input_size, found.name, model.description.templates, maps)
     find._model = model
-    # By its whole path, so that a worker process in another folder finds a file that was named from here.
-    again = os.path.abspath(name) if os.path.isfile(name) else name
+    # By its whole path, so that a worker process in another folder finds a file or a run that was named from here.
+    again = found.name if found.kind == "published" else os.path.abspath(found.path)
+    precision = found.precision or precision
     find._loaded = {"name": again, "precision": precision, "threads": threads, "runtime": runtime, "xnnpack": xnnpack}
     return find
 

@@ -9,7 +9,7 @@ from training.data.sources import parse_source, split_name
 from training.readers.groups import TRAINING_SPLITS, split_word
 from training.readers.npz_rows import headers, scalar
 from zoo.errors import ZooError
-from zoo.variants import split_tag
+from zoo.variants import is_weights_name, split_tag
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,8 @@ def _blended(name: str, known: Provenance | None, weights: str) -> Provenance:
     known = known or Provenance(name, "labels of its own", "the trainer's own", "")
     title, labels, licence, tag = known.title, known.labels, known.licence, known.tag
     said = f"{labels}; averaged with the points that {weights} finds in the picture and in its mirror image"
-    tag = "research" if "research" in (tag, split_tag(weights)[1]) else tag
+    theirs = split_tag(weights)[1] if is_weights_name(weights) else "research"  # what a run was trained on is not known here
+    tag = "research" if "research" in (tag, theirs) else tag
     return Provenance(title, said, f"{licence}; labels also: as {weights}", tag)
 
 
