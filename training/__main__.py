@@ -15,6 +15,7 @@ VERBS = {  # module with add_arguments(parser) and main(args), and what it does
     "fit": ("training.learning.fit", "train a float network"),
     "quantize": ("training.learning.quantize", "go on with quantisation-aware training"),
     "evaluate": ("training.evaluation.evaluate", "measure weights on labelled pictures"),
+    "calibrate": ("training.evaluation.calibrate", "fit how sure a file is of each point, and say what that is worth"),
     "study": ("training.studies.study", "answer one of the paper's questions with numbers of our own"),
 }
 

@@ -8,6 +8,7 @@ of the grid, and the centre of cell (i, j) is (i + 0.5, j + 0.5).
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -19,6 +20,20 @@ MAP_MAX = 6.0
 SIGMA_CELLS = 1.0
 # Half of the decoding window: 7 x 7 cells hold 99.9 % of a Gaussian of sigma 1.
 WINDOW_RADIUS = 3
+
+
+class Decoded(NamedTuple):
+    """What K maps say.
+
+    Attributes:
+      points: (K, 2) float64 grid points.
+      scores: (K,) float32 in 0..1: 0 for a map that is the same everywhere, 1 where nothing lies outside the decoder's window.
+      spreads: (K,) float32, the standard deviation of the soft-max within the window, in cells, as the root of the mean over both axes.
+    """
+
+    points: np.ndarray
+    scores: np.ndarray
+    spreads: np.ndarray
 
 
 def encode(grid_points: np.ndarray, grid: int, sigma_cells: float = SIGMA_CELLS) -> np.ndarray:
@@ -34,12 +49,13 @@ def encode(grid_points: np.ndarray, grid: int, sigma_cells: float = SIGMA_CELLS)
     return np.maximum(0.0, MAP_MAX - (dx2 + dy2) / (2 * sigma_cells**2 * LOGIT_SCALE)).astype(np.float32)
 
 
-def decode(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns grid points (K, 2) float64 and scores (K,) float32 in 0..1 from maps (grid, grid, K).
+def decode(maps: np.ndarray) -> Decoded:
+    """Returns grid points, scores and spreads of maps (grid, grid, K).
 
-    A point is the expectation of the soft-max over the 7 x 7 cells round the highest one; its score is the share of the whole
-    map's soft-max that lies in that window: near 1 when the network is sure, low when its belief is spread. Within
-    3 cells of the border the window is cut and leans inward: see `tests/zoo/test_heatmaps.py` for by how much.
+    A point is the expectation of the soft-max over the 7 x 7 cells round the highest one, its spread the deviation there. Its score is
+    (share - base) / (1 - base): the share of the whole map's soft-max that lies in that window, less that of a flat map, which is the
+    window's share of the cells, so that grids of all sizes have one scale. Within 3 cells of the border the window is cut and leans inward:
+    see `tests/zoo/test_heatmaps.py` for by how much.
     """
     height, width, count = maps.shape
     mass = cv2.transpose(np.ascontiguousarray(maps, np.float32).reshape(height * width, count))
@@ -49,7 +65,7 @@ def decode(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return _expectation(mass, peak, height, width)
 
 
-def decode_stored(maps: np.ndarray, scale: float, zero_point: int) -> tuple[np.ndarray, np.ndarray]:
+def decode_stored(maps: np.ndarray, scale: float, zero_point: int) -> Decoded:
     """Returns what `decode` does from maps (grid, grid, K) int8 as a file stores them: nothing is dequantised, and 256
     exponentials serve all cells.
 
@@ -64,31 +80,34 @@ def decode_stored(maps: np.ndarray, scale: float, zero_point: int) -> tuple[np.n
     return _expectation(cv2.LUT(stored, np.exp(values * np.float32(LOGIT_SCALE))), stored.argmax(1), height, width)
 
 
-def _expectation(mass: np.ndarray, peak: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the points and scores of unnormalised maps (K, height * width) float32 with their highest cells (K,)."""
-    cells, inside = _windows(height, width)
+def _expectation(mass: np.ndarray, peak: np.ndarray, height: int, width: int) -> Decoded:
+    """Returns what unnormalised maps (K, height * width) float32 with their highest cells (K,) say."""
+    cells, inside, bases = _windows(height, width)
     flat = cells[peak] + np.arange(len(mass), dtype=np.intp)[:, None] * (height * width)
-    # One product gives the mass of each window and its first moments round the peak's centre.
+    # One product gives the mass of each window and its moments round the peak's centre.
     moments = (mass.take(flat) * inside[peak]).astype(np.float64) @ _MOMENTS
-    total, centres = moments[:, :1], np.stack([peak % width, peak // width], 1) + 0.5
-    return centres + moments[:, 1:] / total, (total[:, 0] / mass.sum(1)).astype(np.float32)
+    total, off, base = moments[:, :1], moments[:, 1:3] / moments[:, :1], bases[peak]
+    spreads = np.sqrt(np.maximum(moments[:, 3] / total[:, 0] - (off * off).sum(1), 0) / 2)
+    scores = np.maximum(total[:, 0] / mass.sum(1) - base, 0) / (1 - base)
+    centres = np.stack([peak % width, peak // width], 1) + 0.5
+    return Decoded(centres + off, scores.astype(np.float32), spreads.astype(np.float32))
 
 
 @lru_cache(maxsize=8)
-def _windows(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns for each cell of a map the cells of the window round it, and which of them lie in the map: both (cells, 49)."""
+def _windows(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the windows round a map's cells (cells, 49), which of their cells lie in it (cells, 49), and their share of it (cells,)."""
     cells = np.arange(height * width)[:, None]
     rows, columns = cells // width + _MOMENTS[:, 2].astype(int), cells % width + _MOMENTS[:, 1].astype(int)
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     within = np.clip(rows, 0, height - 1) * width + np.clip(columns, 0, width - 1)
-    return within.astype(np.intp), inside.astype(np.float32)
+    return within.astype(np.intp), inside.astype(np.float32), inside.mean(1) * (inside.shape[1] / (height * width))
 
 
 def _moments() -> np.ndarray:
-    """Returns 1, x and y (49, 3) of the window's cells, from its middle."""
+    """Returns 1, x, y and the distance's square (49, 4) of the window's cells, from its middle."""
     offsets = np.arange(-WINDOW_RADIUS, WINDOW_RADIUS + 1, dtype=np.float64)
     y, x = np.meshgrid(offsets, offsets, indexing="ij")
-    return np.stack([np.ones(x.size), x.ravel(), y.ravel()], 1)
+    return np.stack([np.ones(x.size), x.ravel(), y.ravel(), (x * x + y * y).ravel()], 1)
 
 
 _MOMENTS = _moments()

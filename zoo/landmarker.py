@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,10 @@ from zoo.forking import UNFORKED
 from zoo.images import as_rgb
 from zoo.lookup import look_up
 from zoo.runtime.crop_points import CropPoints, from_maps
-from zoo.runtime.interpreter import Model, open_model
+from zoo.runtime.interpreter import STRIDE, Model, open_model
 from zoo.runtime.metadata import without_metadata
 from zoo.schemes import SCHEMES
+from zoo.uncertainty import Uncertainty, raw
 from zoo.variants import VARIANTS, get
 
 PASSES = 2  # of a detected face
@@ -32,19 +33,25 @@ class Prediction:
 
     Attributes:
       points: (106, 2) float64 image points (x, y), edge-based: the centre of the top left pixel is (0.5, 0.5).
-      scores: (106,) float32 in 0..1, how much of each heat map agrees with its point.
+      scores: (106,) float32 in 0..1, how much of each heat map lies round its point; near 0 for all of them where there is no face.
       five: the five keypoints, (5, 2) or (4, 2), by which the face was aligned in the first pass.
       box: (x0, y0, x1, y1) of the detector in image pixels, or None when the five points were given.
+      sigmas: (106,) float64 image pixels: within this radius the true point lies in 68 of 100 cases, within twice of it in 95; None
+        where the model does not say.
+      visible: (106,) float64 in 0..1, how likely the point is seen, rather than behind something, behind the face itself or outside the
+        picture; None where the model does not say.
     """
 
     points: np.ndarray
     scores: np.ndarray
     five: np.ndarray
     box: tuple[float, float, float, float] | None = None
+    sigmas: np.ndarray | None = None
+    visible: np.ndarray | None = None
 
     @property
     def score(self) -> float:
-        """The mean of the points' scores."""
+        """How likely there is a face, 0..1, on one scale for all variants and precisions: the mean of the points' scores."""
         return float(self.scores.mean())
 
 
@@ -58,17 +65,20 @@ class Landmarker:
         name: str = "",
         templates: tuple[np.ndarray, np.ndarray] = (LABEL_TEMPLATE, DETECTOR_TEMPLATE),
         maps: Callable[[np.ndarray], np.ndarray] | None = None,
+        uncertainty: Uncertainty | None = None,
     ):
         """Makes a landmarker of any network.
 
         Args:
-          forward: takes a crop (size, size, 3) uint8 RGB to its points (106, 2) in crop pixels and their scores.
+          forward: takes a crop (size, size, 3) uint8 RGB to its points (106, 2) in crop pixels, their scores and spreads.
           size: side of the crop in pixels.
           name: what to call it.
           templates: (4, 2) shares of the side that five given points are laid on, and those of MediaPipe's detector.
           maps: takes a crop to the heat maps (grid, grid, 106) float32 that the points come from; None where the network gives none.
+          uncertainty: how spreads are read; None takes them as they are, unfitted.
         """
         self.forward, self.size, self.name, self.maps = forward, size, name, maps
+        self.uncertainty = uncertainty or raw(SCHEMES["106"].count, STRIDE)
         self.label_template, self.detector_template = templates
         self._model: Model | None = None
         self._loaded: dict[str, Any] | None = None  # the arguments of `load`
@@ -80,9 +90,10 @@ class Landmarker:
         size: int,
         name: str = "",
         templates: tuple[np.ndarray, np.ndarray] = (LABEL_TEMPLATE, DETECTOR_TEMPLATE),
+        uncertainty: Uncertainty | None = None,
     ) -> Landmarker:
         """Returns a landmarker of a network that gives heat maps (grid, grid, 106) as `zoo.heatmaps` reads them, in Keras say."""
-        return cls(lambda crop: from_maps(maps(crop), size), size, name, templates, maps)
+        return cls(lambda crop: from_maps(maps(crop), size), size, name, templates, maps, uncertainty)
 
     def __call__(self, image: np.ndarray, five: np.ndarray, *, passes: int = 1) -> Prediction:
         """Returns the landmarks of the face that the five points mark.
@@ -148,21 +159,38 @@ class Landmarker:
         four = four_points(five)
         alignment = Alignment.from_pairs(four, template * self.size, self.size)
         check_inside(four, image.shape)
-        points, scores = self._aligned(image, alignment)
-        total = points
+        five = np.asarray(five, np.float64)
+        face = self._pass(image, alignment, five, box)
+        total = face.points
         for _ in np.arange(passes - 1):
-            points, scores = self._aligned(image, self.realigned(points))
-            total = total + points
-        return Prediction(total / passes, scores, np.asarray(five, np.float64), box)
+            face = self._pass(image, self.realigned(face.points), five, box)
+            total = total + face.points
+        return face if passes == 1 else replace(face, points=total / passes)
 
     def realigned(self, points: np.ndarray) -> Alignment:
         """Returns the alignment of a face by its own landmarks (106, 2), for the next pass."""
         return Alignment.from_pairs(_FOUR @ points, self.label_template * self.size, self.size)
 
-    def _aligned(self, image: np.ndarray, alignment: Alignment) -> tuple[np.ndarray, np.ndarray]:
+    def _pass(self, image: np.ndarray, alignment: Alignment, five: np.ndarray, box: tuple | None) -> Prediction:
         with UNFORKED:
             found = self.forward(alignment.crop(image))
-        return alignment.to_image(found.points), found.scores
+        return self.prediction(found, alignment, image.shape, five, box)
+
+    def prediction(
+        self, found: CropPoints, alignment: Alignment, shape: tuple[int, ...], five: np.ndarray, box: tuple | None = None
+    ) -> Prediction:
+        """Returns a face from what was found in its crop.
+
+        Args:
+          found: as `forward` gives it.
+          alignment: from the picture to the crop.
+          shape: (H, W, ...) of the picture.
+          five, box: as `Prediction` has them.
+        """
+        points = alignment.to_image(found.points)
+        sigmas, visible = self.uncertainty.read(found)
+        inside = ((points >= 0) & (points <= shape[1::-1])).all(1)
+        return Prediction(points, found.scores, five, box, sigmas / alignment.scale, visible * inside)
 
     def close(self) -> None:
         """Gives the network's memory back; every later call is refused. Landmarkers of functions have nothing to close."""
@@ -227,7 +255,7 @@ def load(
     if model.description is None:
         raise without_metadata(path)
     maps = None if model.decodes else model.maps
-    find = Landmarker(model.forward, model.input_size, found.name, model.description.templates, maps)
+    find = Landmarker(model.forward, model.input_size, found.name, model.description.templates, maps, model.uncertainty)
     find._model = model
     # By its whole path, so that a worker process in another folder finds a file or a run that was named from here.
     again = found.name if found.kind == "published" else os.path.abspath(found.path)

@@ -24,7 +24,8 @@ from zoo.nets.weights import read_arrays
 from zoo.runtime.graph import without_denormals
 from zoo.runtime.inspection import endpoints
 from zoo.runtime.interpreter import open_interpreter, open_model, read_model
-from zoo.runtime.metadata import Weights, describe, without_metadata
+from zoo.runtime.metadata import Weights, describe, uncertainty_of, without_metadata
+from zoo.uncertainty import Uncertainty
 from zoo.variants import VariantSpec, get
 
 FLOATS = PRECISIONS[:2]
@@ -94,9 +95,10 @@ def export_published(name: str, out: Path, precisions: Sequence[str] = FLOATS, o
     card = cards.read_card(name)
     spec, arrays = get(card["variant"]), read_arrays(cards.weights_folder(name) / "float.npz")
     weights = Weights(name, card["tag"], card["date"], card["data"])
-    return [
-        row for precision in precisions for row in _outputs(float_file(spec, arrays, precision), precision, outputs, out, spec, weights)
-    ]
+    shipped = cards.weights_folder(name) / cards.FILES["float32"]
+    fitted = uncertainty_of(read_model(shipped), shipped) if shipped.is_file() else None
+    made = [(precision, float_file(spec, arrays, precision)) for precision in precisions]
+    return [row for precision, content in made for row in _outputs(content, precision, outputs, out, spec, weights, fitted)]
 
 
 def export(
@@ -138,17 +140,24 @@ def export(
             content = int8_file(spec, folder)
         else:
             content = float_file(spec, read_arrays(float_weights or runs.weights_path(parent)), precision)
-        rows += _outputs(content, precision, outputs, out, spec, weights)
+        fitted = runs.read_uncertainty(folder if precision == "int8" else parent)
+        rows += _outputs(content, precision, outputs, out, spec, weights, fitted)
     return rows
 
 
 def _outputs(
-    content: bytes, precision: str, outputs: Sequence[str], out: Path, spec: VariantSpec, weights: Weights
+    content: bytes,
+    precision: str,
+    outputs: Sequence[str],
+    out: Path,
+    spec: VariantSpec,
+    weights: Weights,
+    uncertainty: Uncertainty | None,
 ) -> list[dict[str, Any]]:
     rows = []
     for output in outputs:
         graph, suffix = (with_decoder(content), "-points") if output == "points" else (content, "")
-        rows.append(_written(out / f"{precision}{suffix}.tflite", described(graph, spec, weights), precision, output))
+        rows.append(_written(out / f"{precision}{suffix}.tflite", described(graph, spec, weights, uncertainty), precision, output))
     return rows
 
 
@@ -164,7 +173,9 @@ def decoded(source: Path, target: Path) -> dict[str, Any]:
         raise without_metadata(source)
     said = model.description.document["weights"]
     weights = Weights(said["name"], said["tag"], said["version"], said["sources"])
-    return _written(target, described(with_decoder(content), get(said["variant"]), weights), model.precision, "points")
+    return _written(
+        target, described(with_decoder(content), get(said["variant"]), weights, model.description.uncertainty), model.precision, "points"
+    )
 
 
 def _written(path: Path, content: bytes, precision: str, output: str) -> dict[str, Any]:
@@ -172,10 +183,11 @@ def _written(path: Path, content: bytes, precision: str, output: str) -> dict[st
     return {"file": str(path), "precision": precision, "output": output, "bytes": len(content)}
 
 
-def described(content: bytes, spec: VariantSpec, weights: Weights) -> bytes:
-    """Returns a variant's .tflite file with its metadata, new or in the place of what it had."""
-    inputs, outputs = endpoints(open_interpreter(content, Path(weights.name), xnnpack=False))
-    return describe(content, spec, weights, inputs, outputs)
+def described(content: bytes, spec: VariantSpec, weights: Weights, uncertainty: Uncertainty | None = None) -> bytes:
+    """Returns a variant's .tflite file with its metadata, in the place of what it had; how its spreads are read stays, if not given."""
+    path = Path(weights.name)
+    inputs, outputs = endpoints(open_interpreter(content, path, xnnpack=False))
+    return describe(content, spec, weights, inputs, outputs, uncertainty or uncertainty_of(content, path))
 
 
 def float_file(spec: VariantSpec, arrays: dict[str, np.ndarray], precision: str = "float32") -> bytes:

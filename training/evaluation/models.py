@@ -99,7 +99,12 @@ def _of_run(folder: Path) -> Landmarker:
         to_input = np.float32
     middle = 0.5
     templates = tuple(middle + configuration.face_scale * (template - middle) for template in (LABEL_TEMPLATE, DETECTOR_TEMPLATE))
-    return Landmarker.of_maps(lambda crop: np.asarray(model.predict_on_batch(to_input(crop[None])))[0], spec.size, folder.name, templates)
+    uncertainty = runs.read_uncertainty(folder)
+
+    def forward(crop: np.ndarray) -> np.ndarray:
+        return np.asarray(model.predict_on_batch(to_input(crop[None])))[0]
+
+    return Landmarker.of_maps(forward, spec.size, folder.name, templates, uncertainty)
 
 
 @dataclass(frozen=True)

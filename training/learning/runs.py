@@ -15,12 +15,15 @@ from zoo import lookup
 from zoo.errors import ZooError
 from zoo.files import read_json, read_npz, write_json, write_whole
 from zoo.lookup import run_folder
+from zoo.uncertainty import Uncertainty
+from zoo.uncertainty import from_json as uncertainty_from_json
 from zoo.variants import is_weights_name, names
 
 __all__ = [
-    "Checkpoint", "new_folder", "read_checkpoint", "read_configuration", "read_facts", "run_folder", "save_checkpoint",
+    "Checkpoint", "new_folder", "read_checkpoint", "read_configuration", "read_facts", "read_uncertainty", "run_folder", "save_checkpoint",
     "save_configuration", "save_weights", "weights_path",
 ]  # fmt: skip
+UNCERTAINTY = "uncertainty.json"  # how the maps' spreads are read, where `python -m training calibrate` was asked
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,12 @@ def new_folder(name: str) -> Path:
     if (folder / "config.json").exists():
         raise ZooError(f"there is a run {name!r} already: go on with it (--resume {name}), remove {folder}, or give another name (--run)")
     return folder
+
+
+def read_uncertainty(folder: Path) -> Uncertainty | None:
+    """Returns how the spreads of a run's maps are read, or None where it was not calibrated."""
+    path = folder / UNCERTAINTY
+    return uncertainty_from_json(read_json(path), read_configuration(folder).spec.points) if path.is_file() else None
 
 
 def save_configuration(folder: Path, configuration: Configuration, facts: dict[str, Any]) -> None:

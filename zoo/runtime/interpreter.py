@@ -22,6 +22,7 @@ from zoo.runtime.crop_points import CropPoints, from_maps, from_stored_maps
 from zoo.runtime.inspection import Delegation, TensorInfo, delegation, endpoints
 from zoo.runtime.metadata import read
 from zoo.terminal import without_stderr
+from zoo.uncertainty import raw
 
 RUNTIMES = ("ai-edge-litert", "tflite-runtime")
 STRIDE = 4  # input pixels per cell of the grid
@@ -49,12 +50,14 @@ class Model:
     def __init__(self, content: bytes, path: Path, interpreter: Any, runtime: str, threads: int, xnnpack: bool):
         self.path, self.runtime, self.threads, self.xnnpack = path, runtime, threads, xnnpack
         inputs, outputs = endpoints(interpreter)
-        self.decodes = [len(tensor.shape) for tensor in outputs] == [3, 2]  # points and scores come out, not maps
+        self.decodes = [len(tensor.shape) for tensor in outputs] == [3, 2, 2]  # points, scores and spreads come out, not maps
         if len(inputs) != 1 or (len(outputs) != 1 and not self.decodes):
             raise ZooError(f"{path} has inputs: {len(inputs)}, outputs: {len(outputs)}; one of each is expected")
         self.input, self.output = inputs[0], outputs[0]
         self.input_size, self.grid, self.points = _geometry(self.input, outputs, path)
         self.description = read(content, path, inputs, outputs)  # None where the file carries no metadata
+        fitted = self.description and self.description.uncertainty
+        self.uncertainty = fitted or raw(self.points, self.input_size / self.grid)
         self.delegation = delegation(interpreter)
         self.precision = _precision(interpreter, self.input)
         self.lock = threading.Lock()
@@ -67,7 +70,7 @@ class Model:
         self._flip_top_bit = self._stored_pixels is not None and np.array_equal(self._stored_pixels, plain)
 
     def forward(self, crop: np.ndarray) -> CropPoints:
-        """Returns the points of a crop (input_size, input_size, 3) uint8 RGB and their scores, whether or not the graph decodes.
+        """Returns what the network finds in a crop (input_size, input_size, 3) uint8 RGB, whether or not the graph decodes.
 
         Raises:
           ZooError: the crop has another shape or type.
@@ -145,7 +148,8 @@ def open_model(
     """Returns a landmark model that is ready to run.
 
     Args:
-      path: a .tflite file of one image input (1, S, S, 3) and one output (1, S / 4, S / 4, points), or two: (1, points, 2) and (1, points).
+      path: a .tflite file of one image input (1, S, S, 3) and one output, maps (1, S / 4, S / 4, points), or three, points (1, points, 2),
+        scores and spreads (1, points).
       threads: how many threads one call may use.
       runtime: "ai-edge-litert", or "tflite-runtime" (its last release, 2.14), where the delegate is made with the flags for int8.
       xnnpack: False leaves every operator to the interpreter's own kernels.
@@ -289,9 +293,9 @@ def _geometry(image: TensorInfo, outputs: Sequence[TensorInfo], path: Path) -> t
         raise ZooError(f"{path} has input {list(shape)}; one square RGB image [1, S, S, 3] is expected")
     size, grid, given = shape[1], shape[1] // STRIDE, [tensor.shape for tensor in outputs]
     count = given[0][-1] if len(given) == 1 else given[1][1]
-    expected = [(1, grid, grid, count)] if len(given) == 1 else [(1, count, 2), (1, count)]
+    expected = [(1, grid, grid, count)] if len(given) == 1 else [(1, count, 2), (1, count), (1, count)]
     if size % STRIDE or count < 1 or given != expected:
-        maps = f"maps [1, {grid}, {grid}, points] are" if len(given) == 1 else "points [1, points, 2] and scores [1, points] are"
+        maps = f"maps [1, {grid}, {grid}, points] are" if len(given) == 1 else "points [1, points, 2], scores and spreads [1, points] are"
         raise ZooError(f"{path} has output {', '.join(str(list(one)) for one in given)}; for its input of {size} pixels {maps} expected")
     for name, tensor in (("input", image), *(("output", tensor) for tensor in outputs)):
         possible = ("int8", "float32") if len(outputs) == 1 or name == "input" else ("float32",)

@@ -8,6 +8,7 @@ licence. The rest stands in one associated file, `landmark_zoo.json`; the points
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +24,14 @@ from zoo.runtime.inspection import TensorInfo
 from zoo.runtime.metadata_block import Block, attach, detach
 from zoo.schemes import SCHEMES, map_to
 from zoo.stations import DEFINITION, PointMap
+from zoo.uncertainty import Uncertainty, from_json
 from zoo.variants import TAGS, VariantSpec, is_weights_name
 from zoo.version import __version__
 
 DOCUMENT, NAMES = "landmark_zoo.json", "point_names.txt"
 FORMAT = 1  # of the document; a reader refuses another
 SCHEME = "106"
+_NUMBERS = re.compile(r"\[[-+.\deE,\s]*\]")
 _PIXEL_ZERO = 128  # the pixel value that the networks see as 0
 _WEIGHT_PLACES = 6  # a face of 10,000 px is mapped to a hundredth of a pixel
 _TENSORS = {  # of the outputs of each kind: description, unit, names of the dimensions
@@ -37,7 +40,8 @@ _TENSORS = {  # of the outputs of each kind: description, unit, names of the dim
         ("batch", "row", "column", "point"),
     ),
     "points": ("points (x, y) in crop pixels, edge-based: the centre of the top left pixel is (0.5, 0.5)", ("batch", "point", "axis")),
-    "scores": ("share of each map's soft-max that lies in the decoder's window, 0 to 1", ("batch", "point")),
+    "scores": ("share of each map's soft-max that lies in the decoder's window, over that of a flat map: 0 to 1", ("batch", "point")),
+    "spreads": ("standard deviation of each map's soft-max in the decoder's window, in crop pixels", ("batch", "point")),
 }
 
 
@@ -66,6 +70,7 @@ class Description:
       templates: (4, 2) shares of the crop's side for five points from labels and from MediaPipe's detector.
       model: the block's standard fields.
       document: all of `landmark_zoo.json`.
+      uncertainty: how spreads are read as sigmas and visibilities, or None where nothing was fitted to the file.
     """
 
     name: str
@@ -75,25 +80,72 @@ class Description:
     templates: tuple[np.ndarray, np.ndarray]
     model: dict[str, Any]
     document: dict[str, Any]
+    uncertainty: Uncertainty | None = None
 
 
-def describe(content: bytes, spec: VariantSpec, weights: Weights, inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo]) -> bytes:
+def describe(
+    content: bytes,
+    spec: VariantSpec,
+    weights: Weights,
+    inputs: Sequence[TensorInfo],
+    outputs: Sequence[TensorInfo],
+    uncertainty: Uncertainty | None = None,
+) -> bytes:
     """Returns a variant's .tflite file with its metadata, new or in the place of what it had.
 
     Args:
-      content: of a whole file with one input (1, size, size, 3) and either maps or points and scores as outputs.
+      content: of a whole file with one input (1, size, size, 3) and either maps or points, scores and spreads as outputs.
       spec: the variant that the graph is of.
       weights: where its numbers come from.
       inputs, outputs: the file's, from `zoo.runtime.inspection.endpoints`.
+      uncertainty: how its spreads are read; None where nothing was fitted.
     """
     image = inputs[0]
-    kind = "points" if len(outputs) == 2 else "maps"
-    document = _document(spec, weights, image, kind)
-    files = {DOCUMENT: (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode(), NAMES: _lines(SCHEMES[SCHEME].names)}
-    return attach(content, Block(_standard_fields(spec, weights, document, [tensor.shape for tensor in outputs]), files))
+    kind = "points" if len(outputs) > 1 else "maps"
+    document = _document(spec, weights, image, kind, uncertainty)
+    files = {DOCUMENT: _as_file(document), NAMES: _lines(SCHEMES[SCHEME].names)}
+    return attach(content, Block(_standard_fields(spec, weights, document), files))
 
 
-def _document(spec: VariantSpec, weights: Weights, image: TensorInfo, kind: str) -> dict[str, Any]:
+def with_uncertainty(content: bytes, path: Path, uncertainty: Uncertainty) -> bytes:
+    """Returns a .tflite file of ours whose metadata says how its spreads are read; the rest stays as it is.
+
+    Args:
+      content: of a whole TFLite file with our metadata.
+      path: the name used in messages.
+      uncertainty: fitted to this file.
+
+    Raises:
+      ZooError: the file carries no metadata of ours.
+    """
+    block = detach(content, path)
+    if block is None or DOCUMENT not in block.files:
+        raise ZooError(f"{path} carries no {DOCUMENT}: what its points are is not known; export it anew (python -m tflite export RUN)")
+    document = json.loads(block.files[DOCUMENT])
+    document["output"]["uncertainty"] = uncertainty.to_json()
+    return attach(content, Block(block.model, block.files | {DOCUMENT: _as_file(document)}))
+
+
+def uncertainty_of(content: bytes, path: Path) -> Uncertainty | None:
+    """Returns how a file's metadata says that its spreads are read; None where it does not say so or is none of ours.
+
+    Args:
+      content: of a whole TFLite file.
+      path: the name used in messages.
+    """
+    block = detach(content, path)
+    document = json.loads(block.files[DOCUMENT]) if block and DOCUMENT in block.files else {}
+    fitted = document.get("output", {}).get("uncertainty")
+    return fitted and from_json(fitted, document["points"]["count"])
+
+
+def _as_file(document: dict[str, Any]) -> bytes:
+    """Returns `landmark_zoo.json`, lists of numbers on one line each."""
+    text = json.dumps(document, ensure_ascii=False, indent=1)
+    return (_NUMBERS.sub(lambda found: " ".join(found[0].split()), text) + "\n").encode()
+
+
+def _document(spec: VariantSpec, weights: Weights, image: TensorInfo, kind: str, uncertainty: Uncertainty | None = None) -> dict[str, Any]:
     """Returns `landmark_zoo.json`."""
     scheme = SCHEMES[SCHEME]
     quantised = {"scale": image.scale, "zero_point": image.zero_point} if image.scale else {}
@@ -125,7 +177,10 @@ def _document(spec: VariantSpec, weights: Weights, image: TensorInfo, kind: str)
             "logit_scale": heatmaps.LOGIT_SCALE, "window_radius": heatmaps.WINDOW_RADIUS,
             "decoder": "soft-max of logit_scale * map over the window of (2 * window_radius + 1)^2 cells round the highest cell "
             "(the first in reading order), cut at the border; point = stride_px * the expectation of (column + 0.5, row + 0.5); "
-            "score = the window's share of the whole map's soft-max",
+            "share = the window's share of the whole map's soft-max, base = its share of the cells, "
+            "score = max(0, share - base) / (1 - base); "
+            "spread = stride_px * the root of half the window's variance in column and row together; a face's score is the points' mean",
+            "uncertainty": uncertainty and uncertainty.to_json(),
         },
         "points": {
             "scheme": scheme.name, "order": "JD-landmark, LaPa", "count": scheme.count, "names_file": NAMES,
@@ -146,14 +201,15 @@ def _pairs(points: PointMap) -> list[list[list[float]]]:
     ]
 
 
-def _standard_fields(spec: VariantSpec, weights: Weights, document: dict[str, Any], shapes: Sequence[tuple[int, ...]]) -> dict[str, Any]:
+def _standard_fields(spec: VariantSpec, weights: Weights, document: dict[str, Any]) -> dict[str, Any]:
     """Returns the ModelMetadata table."""
     image, output = document["input"], document["output"]
     titles = {entry.get("title") or entry["source"]: entry.get("licence", "") for entry in weights.sources}
     sources = "; ".join(f"{title} ({licence})" if licence else title for title, licence in titles.items())
     labels = {"name": NAMES, "description": f"names of the {spec.points} points, in order", "type": schema.AXIS_LABELS}
-    outputs = ["maps"] if output["kind"] == "maps" else ["points" if len(shape) == 3 else "scores" for shape in shapes]
-    ranges = {"maps": output["map_range"], "points": [0.0, float(spec.size)], "scores": [0.0, 1.0]}
+    outputs = ["maps"] if output["kind"] == "maps" else ["points", "scores", "spreads"]
+    widest = float((heatmaps.WINDOW_RADIUS + 0.5) * spec.stride)
+    ranges = {"maps": output["map_range"], "points": [0.0, float(spec.size)], "scores": [0.0, 1.0], "spreads": [0.0, widest]}
     return {
         "name": weights.name,
         "description": f"{spec.points} face landmarks ({document['points']['order']} order) "
@@ -215,9 +271,11 @@ def read(content: bytes, path: Path, inputs: Sequence[TensorInfo], outputs: Sequ
             raise ZooError(f"{DOCUMENT} in {path} has format {document['format']!r}; {FORMAT} is expected")
         templates = tuple(np.array(document["crop"]["templates"][kind], np.float64) for kind in ("label", "detector"))
         names = tuple(block.files[document["points"]["names_file"]].decode().split())
+        output, fitted = document["output"], document["output"].get("uncertainty")
         found = Description(
-            document["weights"]["name"], document["input"]["size_px"], document["output"]["kind"], names, templates, block.model, document
-        )
+            document["weights"]["name"], document["input"]["size_px"], output["kind"], names, templates, block.model, document,
+            fitted and from_json(fitted, len(names)),
+        )  # fmt: skip
         problem = _contradiction(found, inputs, outputs)
     except ZooError:
         raise
@@ -233,7 +291,7 @@ def _contradiction(found: Description, inputs: Sequence[TensorInfo], outputs: Se
     image, output, points = (found.document[key] for key in ("input", "output", "points"))
     subgraph = found.model["subgraph_metadata"][0]
     size, grid, count = found.size, output["grid"], points["count"]
-    shapes = [(1, grid, grid, count)] if found.output == "maps" else [(1, count, 2), (1, count)]
+    shapes = [(1, grid, grid, count)] if found.output == "maps" else [(1, count, 2), (1, count), (1, count)]
     standard = subgraph["input_tensor_metadata"][0]["content"]["content_properties"]
     unit = subgraph["input_tensor_metadata"][0]["process_units"][0]["options"]
     mirror = points["mirror"]
@@ -268,7 +326,7 @@ def rows(found: Description) -> list[tuple[str, str]]:
     """Returns (fact, what the metadata says) pairs for a table."""
     weights, image, output, points = (found.document[key] for key in ("weights", "input", "output", "points"))
     label, detector = (" ".join(f"({x:.4g}, {y:.4g})" for x, y in template) for template in found.templates)
-    inside = "points in crop pixels and scores, decoded inside from maps: " if found.output == "points" else "maps: "
+    inside = "points and spreads in crop pixels and scores, decoded inside from maps: " if found.output == "points" else "maps: "
     quantised = f", scale {image['scale']:.6g}, zero point {image['zero_point']}" if image.get("scale") else ""
     return [
         ("metadata", f"{found.name}, version {weights['version']}, {weights['made_with']}"),
@@ -282,8 +340,16 @@ def rows(found: Description) -> list[tuple[str, str]]:
          f"soft-max of {output['logit_scale']} times the map over a window of radius {output['window_radius']}"),
         ("points", f"{points['count']} of scheme {points['scheme']} ({points['order']}): "
          f"{', '.join(found.names[:3])}, ..., {found.names[-1]}"),
+        ("uncertainty", uncertainty_said(found)),
         ("normaliser", " to ".join(found.names[index] for index in points["normaliser"])),
     ]  # fmt: skip
+
+
+def uncertainty_said(found: Description | None) -> str:
+    """Returns in words what sigmas and visibilities of a file come of."""
+    if found is None or found.uncertainty is None:
+        return "not fitted to this file: sigmas and visibilities are those of the maps' raw spread (python -m training calibrate FILE)"
+    return f"spreads are read as fitted on {', '.join(found.uncertainty.fitted_on) or 'faces that are not named'}"
 
 
 def _lines(names: Sequence[str]) -> bytes:
