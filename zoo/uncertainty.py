@@ -27,7 +27,7 @@ _RADIUS_68 = 1.5096
 # Between the deviations of the targets of seen (0.7 cells) and of occluded points (1.6), and how sharply it is told on which side a map is.
 _RAW_THRESHOLD_CELLS, _RAW_WIDTH = 1.06, 0.1
 _PLACES = 4
-_NUMBERS = ("typical_eyes_px", "own", "face", "eyes", "seen_face", "threshold", "width")
+NUMBERS = ("typical_eyes_px", "own", "face", "eyes", "seen_face", "threshold", "width")
 # A map of one cell alone has no spread.
 _LEAST_SPREAD = 1e-3
 READING = (
@@ -86,7 +86,7 @@ class Uncertainty:
             "fitted_on": list(self.fitted_on), "reading": READING,
             "typical_spread_px": np.round(self.typical_spread_px, _PLACES).tolist(),
             "typical_sigma_px": np.round(self.typical_sigma_px, _PLACES).tolist(),
-            **{name: round(float(getattr(self, name)), _PLACES) for name in _NUMBERS},
+            **{name: round(float(getattr(self, name)), _PLACES) for name in NUMBERS},
         }  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def from_json(value: Mapping[str, Any], count: int) -> Uncertainty:
     """
     try:
         arrays = [np.array(value[name], np.float64) for name in ("typical_spread_px", "typical_sigma_px")]
-        numbers = [float(value[name]) for name in _NUMBERS]
+        numbers = [float(value[name]) for name in NUMBERS]
         found = Uncertainty(*arrays, *numbers, tuple(map(str, value["fitted_on"])))
     except (KeyError, TypeError, ValueError) as error:
         raise ZooError(f"an uncertainty is not as expected: {type(error).__name__} {error}") from error

@@ -19,6 +19,7 @@ from zoo.landmarker import Landmarker
 from zoo.lookup import published_name
 from zoo.runtime.interpreter import Model, open_model
 from zoo.runtime.metadata import without_metadata
+from zoo.uncertainty import NUMBERS
 
 TYPES = ("uint8", "int8", "float32", "float64")
 
@@ -53,7 +54,8 @@ def vectors(model: Model, image: np.ndarray, five: np.ndarray) -> dict[str, np.n
 
     Returns:
       `image`, `five`, `template` (4, 2), `matrix` (2, 3) from picture to crop, `crop` (size, size, 3) uint8, `int8_maps` (grid, grid, K),
-      `map_quantisation` (scale, zero point), `decoder` (logit scale, window radius), `image_points` (K, 2), `scores` (K,).
+      `map_quantisation` (scale, zero point), `decoder` (logit scale, window radius), `typical_spread_px` and `typical_sigma_px` (K,),
+      `uncertainty` (the numbers in `zoo.uncertainty.NUMBERS`), `image_points` (K, 2), `scores`, `sigmas` and `visible` (K,).
 
     Raises:
       ZooError: the model is not int8, gives points, or carries no metadata.
@@ -66,11 +68,14 @@ def vectors(model: Model, image: np.ndarray, five: np.ndarray) -> dict[str, np.n
     five = np.asarray(five, np.float64)
     alignment = Alignment.from_five(five, model.input_size, template)
     crop = alignment.crop(image)
-    found = Landmarker.of_maps(model.maps, model.input_size, templates=(template, template))(image, five)
+    found = Landmarker.of_maps(model.maps, model.input_size, templates=(template, template), uncertainty=model.uncertainty)(image, five)
+    how = model.uncertainty
     return {
         "image": image, "five": five, "template": np.asarray(template, np.float64), "matrix": alignment.matrix, "crop": crop,
         "int8_maps": model.forward_stored(crop), "map_quantisation": np.array([model.output.scale, model.output.zero_point], np.float64),
-        "decoder": np.array([LOGIT_SCALE, WINDOW_RADIUS], np.float64), "image_points": found.points, "scores": found.scores,
+        "decoder": np.array([LOGIT_SCALE, WINDOW_RADIUS], np.float64), "typical_spread_px": how.typical_spread_px,
+        "typical_sigma_px": how.typical_sigma_px, "uncertainty": np.array([getattr(how, name) for name in NUMBERS], np.float64),
+        "image_points": found.points, "scores": found.scores, "sigmas": found.sigmas, "visible": found.visible,
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The part of a card that says how sure a set of weights is: each file's uncertainty is fitted, and measured on faces left out of the fit."""
+"""The part of a card that says how sure weights are: each file's uncertainty is fitted, and measured on faces left out of the fit."""
 
 from __future__ import annotations
 

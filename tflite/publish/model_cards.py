@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tflite.publish.card_sureness import PLOT
+from training.evaluation.sureness import CAPTION
 from zoo.cards import FILES, measured_sources, published, read_card, table_rows
 from zoo.errors import ZooError
 from zoo.files import kilobytes, write_whole
@@ -75,7 +77,7 @@ stored in float16 (`{FILES["float32"]}`).
 
 {markdown_table(card["accuracy"])}
 
-## Where it is weak
+{_sureness(card)}## Where it is weak
 Largest errors by part, int8: {"; ".join(worst)}.
 {_weaknesses(card)}Contours and brows follow the labels' definitions, which differ between data sets.
 Profiles beyond about 60 degrees of yaw were not in training.
@@ -94,6 +96,22 @@ Milliseconds of one call. {card["latency"]["machine"]}.
 {sizes}.
 `golden.npz` holds a drawn face with the crop, the int8 maps and the points that a right port must give.
 `card.json` has the SHA-256 of each.
+"""
+
+
+def _sureness(card: dict[str, Any]) -> str:
+    """Returns how far sigmas, visibilities and scores can be trusted; nothing for a card that does not say."""
+    if "sureness" not in card:
+        return ""
+    tables = "\n\n".join(f"{precision}:\n\n{markdown_table(rows)}" for precision, rows in card["sureness"].items())
+    return f"""## How sure it is of each point
+`sigmas` and `visible` are read off the spread of the heat maps, by what was fitted to each file; here on photographs or people left out
+of the fit. {CAPTION}
+
+{tables}
+
+![claimed against real errors]({PLOT})
+
 """
 
 

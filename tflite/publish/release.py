@@ -18,6 +18,7 @@ from tflite.export import convert as exports
 from tflite.measure import benchmark as benchmarks
 from tflite.publish import model_cards
 from tflite.publish.card_accuracy import measured
+from tflite.publish.card_sureness import calibrated
 from training.data.provenance import provenance
 from training.learning import runs
 from training.learning.configuration import to_json
@@ -51,6 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--held-out", action="append", metavar="SET", help="measure on this set's people kept from training (may be repeated)"
     )
+    parser.add_argument("--meshes", action="append", type=Path, metavar="LABELS.npz",
+                        help="meshes of the sets' faces, by `python -m training label`, to turn them in depth where sigmas and visibilities are "
+                        "fitted and measured (may be repeated)")  # fmt: skip
     parser.add_argument("--peer", metavar="FILE.task", help="measure MediaPipe's Face Landmarker, too, from this file")
     parser.add_argument("--rounds", type=int, default=40, help="of the benchmark (default %(default)s)")
     parser.add_argument("--check", action="store_true", help="measure and judge, but publish nothing")
@@ -71,7 +75,7 @@ def main(args: argparse.Namespace) -> int:
     for name in args.refresh or []:
         print(f"wrote the metadata of {refresh(name)} anew")
     for name in args.again or []:
-        print(f"measured {measure_again(name, args.source or ['synthetic'], args.rounds, args.peer)} anew")
+        print(f"measured {measure_again(name, args.source or ['synthetic'], args.rounds, args.peer, args.meshes or [])} anew")
     if args.readme or args.refresh or args.again:
         print(f"wrote {model_cards.write_readme_table()}")
         return 0
@@ -82,8 +86,9 @@ def main(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="publish-") as temporary:
         out = Path(temporary) / "weights"
         sources = args.source or ([] if args.held_out else ["synthetic"])
-        card = make_card(folder, out, name, sources, args.held_out or [], args.rounds, args.peer)
+        card = make_card(folder, out, name, sources, args.held_out or [], args.rounds, args.peer, args.meshes or [])
         terminal.show(card["accuracy"])
+        terminal.show(card["sureness"]["int8"])
         terminal.show(card["latency"]["rows"])
         if card["problems"]:
             raise ZooError(f"{card['name']} is not published: {'; '.join(card['problems'])}")
@@ -156,10 +161,10 @@ def refresh(name: str) -> Path:
     return cards.weights_folder(name)
 
 
-def measure_again(name: str, sources: Sequence[str], rounds: int, peer: str | None = None) -> Path:
-    """Makes float file and golden tensors of published weights anew, and measures accuracy and time anew; returns the folder.
+def measure_again(name: str, sources: Sequence[str], rounds: int, peer: str | None = None, meshes: Sequence[Path] = ()) -> Path:
+    """Makes float file, uncertainties and golden tensors of published weights anew, and measures them anew; returns the folder.
 
-    The folder is replaced as a whole. The int8 file, `float.npz` and what the card says of training stay as they are.
+    The folder is replaced as a whole. The int8 network, `float.npz` and what the card says of training stay as they are.
 
     Raises:
       ZooError: nothing is published under this name, or the files do not pass the gates.
@@ -173,13 +178,21 @@ def measure_again(name: str, sources: Sequence[str], rounds: int, peer: str | No
         problems += _too_much_lost(card["accuracy"])
         if problems:
             raise ZooError(f"{name} stays as it is: {'; '.join(problems)}")
+        card |= calibrated(out, sources, meshes)
         write_golden(out)
         card["latency"] = _timed(out, rounds)
     return cards.weights_folder(name)
 
 
 def make_card(
-    folder: Path, out: Path, name: str, sources: Sequence[str], held_out: Sequence[str], rounds: int, peer: str | None = None
+    folder: Path,
+    out: Path,
+    name: str,
+    sources: Sequence[str],
+    held_out: Sequence[str],
+    rounds: int,
+    peer: str | None = None,
+    meshes: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Writes a run's files and golden tensors into `out` and returns its card, with what speaks against publishing under `problems`.
 
@@ -189,6 +202,7 @@ def make_card(
       sources, held_out: labelled sets to measure on, the second on the people that were kept from training.
       rounds: of the benchmark.
       peer: the Face Landmarker's .task file, to measure it beside; None for none.
+      meshes: labels files whose meshes turn the sets' faces in depth, to fit and measure sigmas and visibilities.
     """
     configuration = runs.read_configuration(folder)
     facts = runs.read_facts(folder)
@@ -206,6 +220,7 @@ def make_card(
     pairs = [(source, None) for source in sources] + [(source, configuration.held_out) for source in held_out]
     exactness = measured(out, pairs, peer)
     problems += _too_much_lost(exactness["accuracy"])
+    exactness |= calibrated(out, sources or ["synthetic"], meshes)
     write_golden(out)
     cost = count(spec)
     return {
@@ -261,9 +276,10 @@ def write_golden(out: Path) -> None:
     model = open_model(out / "int8.tflite")
     alignment = Alignment.from_five(five, model.input_size)
     crop = alignment.crop(face.image)
-    prediction = Landmarker.of_maps(model.maps, model.input_size)(face.image, five)
+    prediction = Landmarker.of_maps(model.maps, model.input_size, uncertainty=model.uncertainty)(face.image, five)
     arrays = {"image": face.image, "five": five, "crop": crop, "matrix": alignment.matrix, "int8_maps": model.forward_stored(crop),
-              "image_points": prediction.points, "scores": prediction.scores}  # fmt: skip
+              "image_points": prediction.points, "scores": prediction.scores,
+              "sigmas": prediction.sigmas, "visible": prediction.visible}  # fmt: skip
     write_whole(out / "golden.npz", lambda file: np.savez_compressed(file, **arrays))
 
 

@@ -35,7 +35,9 @@ def figures(pairs: Pairs) -> list[dict[str, Any]]:
     rows = [_row(source, some) for source, some in of_set]
     turned = [(one, how) for one, how in pairs if one.kind == TURNED]
     rows += [_row("faces turned in depth", turned)] if turned else []
-    return rows + [_no_face_row(source, pairs) for source in _sources(pairs, NO_FACE)]
+    rows += [_no_face_row(source, pairs) for source in _sources(pairs, NO_FACE)]
+    columns = dict.fromkeys(column for row in rows for column in row)
+    return [columns | row for row in rows]
 
 
 def reliability(pairs: Pairs) -> list[dict[str, float]]:
