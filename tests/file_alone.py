@@ -58,9 +58,9 @@ def crop(image: np.ndarray, to_crop: np.ndarray, size: int) -> np.ndarray:
     return cv2.warpAffine(image, centred, (size, size), flags=cv2.INTER_LINEAR)
 
 
-def decode(maps: np.ndarray, output: dict) -> tuple[np.ndarray, np.ndarray]:
-    """Returns points (K, 2) in crop pixels and scores (K,), as the metadata's text says."""
-    grid, radius, points, scores = output["grid"], output["window_radius"], [], []
+def decode(maps: np.ndarray, output: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns points (K, 2) in crop pixels, scores (K,) and spreads (K,) in crop pixels, as the metadata's text says."""
+    grid, radius, points, scores, spreads = output["grid"], output["window_radius"], [], [], []
     for index in range(maps.shape[2]):
         mass = np.exp(output["logit_scale"] * maps[:, :, index].astype(np.float64))
         row, column = divmod(int(maps[:, :, index].argmax()), grid)
@@ -68,8 +68,21 @@ def decode(maps: np.ndarray, output: dict) -> tuple[np.ndarray, np.ndarray]:
         window = mass[np.ix_(rows, columns)]
         x, y = (window.sum(0) * (columns + 0.5)).sum(), (window.sum(1) * (rows + 0.5)).sum()
         points.append([output["stride_px"] * x / window.sum(), output["stride_px"] * y / window.sum()])
-        scores.append(window.sum() / mass.sum())
-    return np.array(points), np.array(scores)
+        share, base = window.sum() / mass.sum(), window.size / mass.size
+        scores.append(max(0, share - base) / (1 - base))
+        total, column, row = window.sum(), x / window.sum(), y / window.sum()
+        variance = (window.sum(0) * (columns + 0.5 - column) ** 2).sum() / total + (window.sum(1) * (rows + 0.5 - row) ** 2).sum() / total
+        spreads.append(output["stride_px"] * np.sqrt(variance / 2))
+    return np.array(points), np.array(scores), np.array(spreads)
+
+
+def sure(points: np.ndarray, scores: np.ndarray, spreads: np.ndarray, document: dict) -> tuple[np.ndarray, np.ndarray]:
+    """Returns sigmas (K,) in crop pixels and visibilities (K,) of points within the picture, as the metadata's text says."""
+    how, (a, b) = document["output"]["uncertainty"], document["points"]["normaliser"]
+    r = np.log(spreads / np.array(how["typical_spread_px"]))
+    across = np.clip(np.log(np.linalg.norm(points[a] - points[b]) / how["typical_eyes_px"]), -1, 1)
+    sigmas = np.array(how["typical_sigma_px"]) * np.exp(how["own"] * r + how["face"] * r.mean() + how["eyes"] * across)
+    return sigmas, scores / (1 + np.exp((r + how["seen_face"] * r.mean() - how["threshold"]) / how["width"]))
 
 
 def main(path: str, faces: str, out: str) -> None:
@@ -96,8 +109,11 @@ def main(path: str, faces: str, out: str) -> None:
             scale, zero_point = detail["quantization"]
             raw = interpreter.get_tensor(detail["index"])[0]
             results.append((raw.astype(np.float64) - zero_point) * scale if scale else raw)
-        points, scores = decode(results[0], document["output"]) if document["output"]["kind"] == "maps" else results
+        points, scores, spreads = decode(results[0], document["output"]) if document["output"]["kind"] == "maps" else results
         found |= {f"crop_{index}": face, f"points_{index}": points, f"scores_{index}": scores}
+        if document["output"]["uncertainty"]:
+            sigmas, visible = sure(points, scores, spreads, document)
+            found |= {f"sigmas_{index}": sigmas, f"visible_{index}": visible}
     np.savez(out, **found)
 
 

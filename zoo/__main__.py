@@ -216,7 +216,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     results = list(tqdm(jobs, total=len(images), unit="picture", file=sys.stderr, disable=None, leave=False)) + failed
     if arguments.json:
         about = {"variant": find.name, "detector_range": arguments.range, "search": arguments.search}
-        print(json.dumps(predict.as_json(results, arguments.scheme, **about), indent=1, ensure_ascii=False))
+        print(json.dumps(predict.as_json(results, arguments.scheme, find.uncertainty.fitted_on, **about), indent=1, ensure_ascii=False))
     elif arguments.csv:
         print(predict.as_csv(results, arguments.scheme), end="")
     else:

@@ -22,6 +22,8 @@ LINE_COLOUR = (255, 255, 255)
 DOT_COLOUR = (64, 224, 255)
 HALO_COLOUR = (16, 20, 28)
 HALO_STRENGTH = 0.45
+# A point that is less visible than this is a ring, whose hole is this share of the dot.
+HOLLOW_BELOW, HOLLOW_SHARE = 0.5, 0.6
 # From a score of 0 to 1: red, amber, green; read between the stops.
 SCORE_STOPS = np.array([0.0, 0.5, 1.0])
 SCORE_COLOURS = np.array([[255, 59, 48], [255, 196, 0], [52, 232, 124]], np.float64)
@@ -34,7 +36,12 @@ _MAX_ENLARGEMENT = 4
 
 
 def draw_points(
-    image: np.ndarray, points: np.ndarray, scores: np.ndarray | None = None, scheme: str = "106", indices: bool = False
+    image: np.ndarray,
+    points: np.ndarray,
+    scores: np.ndarray | None = None,
+    scheme: str = "106",
+    indices: bool = False,
+    visible: np.ndarray | None = None,
 ) -> np.ndarray:
     """Returns a copy of the picture with the landmarks of one or more faces.
 
@@ -44,24 +51,32 @@ def draw_points(
       scores: (N,) or (faces, N) from 0 to 1; points are then coloured from red to green.
       scheme: the scheme whose N points these are.
       indices: whether each point bears its number.
+      visible: (N,) or (faces, N) from 0 to 1; points below a half are drawn hollow.
 
     Raises:
-      ZooError: the points or scores do not fit the scheme.
+      ZooError: the points, scores or visibilities do not fit the scheme.
     """
     layout = get_scheme(scheme)
     points = np.asarray(points, np.float64)
     faces = points[None] if points.ndim == 2 else points
     if faces.ndim != 3 or faces.shape[1:] != (layout.count, 2):
         raise ZooError(f"scheme {layout.name} needs points of shape ({layout.count}, 2), received {points.shape}")
-    if scores is not None:
-        scores = np.asarray(scores, np.float64)
-        if scores.shape != points.shape[:-1]:
-            raise ZooError(f"points of shape {points.shape} need scores of shape {points.shape[:-1]}, received {scores.shape}")
-        scores = scores.reshape(faces.shape[:2])
+    scores, visible = _checked(scores, points, "scores"), _checked(visible, points, "visibilities")
     picture = as_rgb(image).copy()
     for index, face in enumerate(faces):
-        _draw_face(picture, face, None if scores is None else scores[index], layout, indices)
+        hollow = np.zeros(layout.count, bool) if visible is None else visible[index] < HOLLOW_BELOW
+        _draw_face(picture, face, None if scores is None else scores[index], layout, indices, hollow)
     return picture
+
+
+def _checked(values: np.ndarray | None, points: np.ndarray, what: str) -> np.ndarray | None:
+    """Returns values (faces, N) of points (N, 2) or (faces, N, 2), or a ZooError."""
+    if values is None:
+        return None
+    values = np.asarray(values, np.float64)
+    if values.shape != points.shape[:-1]:
+        raise ZooError(f"points of shape {points.shape} need {what} of shape {points.shape[:-1]}, received {values.shape}")
+    return values.reshape(-1, points.shape[-2])
 
 
 def score_colours(scores: np.ndarray) -> np.ndarray:
@@ -70,7 +85,9 @@ def score_colours(scores: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(clean, SCORE_STOPS, channel) for channel in SCORE_COLOURS.T], -1).round().astype(np.uint8)
 
 
-def _draw_face(picture: np.ndarray, points: np.ndarray, scores: np.ndarray | None, layout: Scheme, indices: bool) -> None:
+def _draw_face(
+    picture: np.ndarray, points: np.ndarray, scores: np.ndarray | None, layout: Scheme, indices: bool, hollow: np.ndarray
+) -> None:
     """Draws one face into the picture in place."""
     shown = np.isfinite(points).all(1)
     # Far outside the picture OpenCV's fixed-point coordinates would overflow.
@@ -94,10 +111,12 @@ def _draw_face(picture: np.ndarray, points: np.ndarray, scores: np.ndarray | Non
     _draw_lines(halo, points, shown, layout, 2.4 * line_px, HALO_COLOUR)
     _draw_lines(pen, points, shown, layout, line_px, LINE_COLOUR)
     colours = np.tile(DOT_COLOUR, (layout.count, 1)) if scores is None else score_colours(scores)
-    for point, colour in zip(points[shown], colours[shown], strict=True):
+    for point, colour, ring in zip(points[shown], colours[shown], hollow[shown], strict=True):
         halo.dot(point, 1.7 * dot_px, HALO_COLOUR)
         pen.dot(point, 1.2 * dot_px, HALO_COLOUR)
         pen.dot(point, dot_px, colour.tolist())
+        if ring:
+            pen.dot(point, HOLLOW_SHARE * dot_px, HALO_COLOUR)
     if indices:
         for index in np.flatnonzero(shown):
             pen.text(str(index), points[index] + [1.6 * dot_px, -1.6 * dot_px], text_px)

@@ -7,7 +7,7 @@ the detector's move by several, and they cost nothing. The detector is asked aga
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Real
 
 import numpy as np
@@ -20,11 +20,8 @@ from zoo.landmarker import Landmarker, Prediction
 from zoo.one_euro import OneEuroFilter, Smoothing
 from zoo.schemes import SCHEMES
 
-# Of the published files, on photographs in the wild: mean scores of faces lie above this in 99 of 100 cases, those of background below
-# it. By the largest crop it holds for, in pixels: of a small map the decoder's window covers much, whatever lies there.
-MIN_SCORES = ((64, 0.997), (96, 0.985), (10_000, 0.95))
-# What the detector vouches for needs less: a face of which the network is unsure is then found anew by the detector in every frame.
-FOUND_SCORE = 0.85
+# A face's score, on one scale for all variants and precisions: cards say how far above it faces lie and how far below it all else.
+MIN_SCORE = 0.5
 SEARCH_EVERY = 15  # frames; a new face is seen after half a second at most
 LOST_S = 1.0  # within this time a face that comes back in its place keeps its identity
 # Between two frames the eye distance changes by less than this factor, or it is another face.
@@ -94,7 +91,7 @@ class Tracker:
         max_faces: int = 4,
         smoothing: Smoothing | None = Smoothing(),  # noqa: B008 - it is frozen
         tracking: bool = True,
-        min_score: float | None = None,
+        min_score: float = MIN_SCORE,
         search_every: int = SEARCH_EVERY,
         detector_range: str = DEFAULT_RANGE,
     ):
@@ -106,8 +103,7 @@ class Tracker:
           smoothing: of the points given out; None leaves them as they are. Faces are tracked by unsmoothed points, so that what the filter
             holds back never moves a crop away from its face.
           tracking: False aligns every frame by the detector, to compare with.
-          min_score: mean score below which a face is no longer followed by its own points, but sought by the detector; None takes what
-            `MIN_SCORES` says for the landmarker's crop.
+          min_score: score of a face below which it is no longer followed by its own points, but sought by the detector.
           search_every: frames between looks for new faces while there are fewer than `max_faces`; without any every frame is searched.
           detector_range: see `zoo.detector.detect_faces`.
 
@@ -117,8 +113,6 @@ class Tracker:
         for name, value, least in (("max_faces", max_faces, 1), ("search_every", search_every, 1)):
             if value < least:
                 raise ZooError(f"{name} must be at least {least}, received {value}")
-        if min_score is None:
-            min_score = next(score for size, score in MIN_SCORES if find.size <= size)
         if not 0 <= min_score <= 1:
             raise ZooError(f"min_score must lie in 0..1, received {min_score:g}")
         self.find, self.max_faces, self.smoothing, self.tracking = find, max_faces, smoothing, tracking
@@ -204,7 +198,7 @@ class Tracker:
     def _first_look(self, frame: np.ndarray, face: Face) -> _Look | None:
         try:
             prediction = self.find.at(frame, face)
-            return _Look.of(prediction, frame) if prediction.score >= min(self.min_score, FOUND_SCORE) else None
+            return _Look.of(prediction, frame) if prediction.score >= self.min_score else None
         except ZooError:
             return None
 
@@ -227,7 +221,7 @@ class Tracker:
         track.look, track.seen_s = look, self._time_s
         found, raw = look.prediction, look.prediction.points
         given = raw if track.filter is None else track.filter(raw, self._time_s, look.eyes_px)
-        return TrackedFace(track.identity, Prediction(given, found.scores, found.five, found.box), raw, found_by)
+        return TrackedFace(track.identity, replace(found, points=given), raw, found_by)
 
 
 def _one_each(found: list) -> tuple[list, list]:

@@ -19,8 +19,7 @@ from zoo import terminal
 from zoo.errors import ZooError
 from zoo.landmarker import load
 from zoo.one_euro import Smoothing
-from zoo.overlay import draw_points
-from zoo.predict import face_points, points_json
+from zoo.predict import draw_faces, points_json
 from zoo.tracker import SEARCH_EVERY, TrackedFace, Tracker
 from zoo.video_reader import Condition, Video, VideoFrame, camera_frames, open_video
 from zoo.video_writer import VideoWriter
@@ -164,10 +163,9 @@ def drawn(image: np.ndarray, found: list[TrackedFace], scheme: str) -> np.ndarra
     """Returns a copy of a frame with the faces' points and identities."""
     if not found:
         return image
-    points, scores = zip(*(face_points(face.prediction, scheme) for face in found), strict=True)
-    picture = draw_points(image, np.stack(points), np.stack(scores), scheme)
-    for face, some in zip(found, points, strict=True):
-        low, high = some.min(0), some.max(0)
+    picture = draw_faces(image, [face.prediction for face in found], scheme)
+    for face in found:
+        low, high = face.prediction.points.min(0), face.prediction.points.max(0)
         scale = max(0.4, float(high[0] - low[0]) / 260)
         place = int(low[0]), int(max(14, low[1] - 6 * scale))
         for width, colour in ((4, (16, 20, 28)), (1, (255, 255, 255))):

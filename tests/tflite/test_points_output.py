@@ -65,10 +65,10 @@ def decoders():
 
 
 def decoded_in_graph(interpreter, maps):
-    (image,), (points, scores) = interpreter.get_input_details(), interpreter.get_output_details()
+    (image,), outputs = interpreter.get_input_details(), interpreter.get_output_details()
     interpreter.set_tensor(image["index"], maps[None])
     interpreter.invoke()
-    return interpreter.get_tensor(points["index"])[0], interpreter.get_tensor(scores["index"])[0]
+    return [interpreter.get_tensor(output["index"])[0] for output in outputs]
 
 
 def awkward_maps():
@@ -98,6 +98,7 @@ def test_the_graph_decodes_as_python_does(decoders, precision, runtime, maps):
     expected, found = decode(real), decoded_in_graph(decoders[precision, runtime], stored)
     assert np.abs(found[0] - expected[0]).max() < AGREEMENT_CELLS
     assert np.abs(found[1] - expected[1]).max() < AGREEMENT_CELLS / 10
+    assert np.abs(found[2] - expected[2]).max() < AGREEMENT_CELLS
 
 
 @pytest.mark.parametrize("precision", ["int8", "float16", "float32"])
@@ -120,6 +121,8 @@ def agree(maps, points, image, five):
     scale = Alignment.from_five(five, maps.size).scale / (maps.size / GRID)  # cells per image pixel
     assert np.linalg.norm(found.points - expected.points, axis=1).max() * scale < AGREEMENT_CELLS
     assert np.abs(found.scores - expected.scores).max() < AGREEMENT_CELLS / 10
+    np.testing.assert_allclose(found.sigmas, expected.sigmas, rtol=2e-3)
+    np.testing.assert_allclose(found.visible, expected.visible, atol=2e-3)
 
 
 @pytest.mark.parametrize("precision", ["int8", "float16", "float32"])
@@ -127,7 +130,7 @@ def test_it_is_one_part_of_builtin_operators_and_passes_its_audit(files, precisi
     report = audit(files[precision][1], precision)
     assert report.ok, report.problems
     assert report.partitions == dict.fromkeys(RUNTIMES, 1)
-    assert [tensor.shape for tensor in report.outputs] == [(1, COUNT, 2), (1, COUNT)]
+    assert [tensor.shape for tensor in report.outputs] == [(1, COUNT, 2), (1, COUNT), (1, COUNT)]
     assert report.metadata.output == "points" and report.metadata.document["output"]["kind"] == "points"
     assert report.macs == audit(files[precision][0]).macs
 

@@ -88,17 +88,43 @@ def test_a_sure_map_scores_near_one_and_an_unsure_one_low():
     two = np.maximum(encode(np.array([[8.0, 8.0]]), 32), encode(np.array([[24.0, 20.0]]), 32))
     four = np.maximum(two, np.maximum(encode(np.array([[24.0, 8.0]]), 32), encode(np.array([[8.0, 22.0]]), 32)))
     wide = encode(np.array([[16.0, 16.0]]), 32, 3.0)
-    flat = np.full((32, 32, 1), 2.5, np.float32)
     assert decode(clean)[1].min() > 0.99
-    assert decode(two)[1][0] == pytest.approx(0.5, abs=0.01)
-    assert decode(four)[1][0] == pytest.approx(0.25, abs=0.01)
-    assert decode(wide)[1][0] < 0.7
-    assert decode(flat)[1][0] < 0.05
-    assert decode(np.zeros((32, 32, 2), np.float32))[1].max() < 0.05
+    base = 49 / 1024  # what of a flat map lies in the window
+    assert decode(two).scores[0] == pytest.approx((0.5 - base) / (1 - base), abs=0.01)
+    assert decode(four).scores[0] == pytest.approx((0.25 - base) / (1 - base), abs=0.01)
+    assert decode(wide).scores[0] < 0.7
+
+
+@pytest.mark.parametrize("grid", [8, 16, *GRIDS])
+def test_a_flat_map_scores_zero_whatever_the_grid_and_noise_is_near_it(grid):
+    for level in (0.0, 2.5, MAP_MAX):
+        assert decode(np.full((grid, grid, 2), level, np.float32)).scores.max() < 1e-6
+        assert decode_stored(np.full((grid, grid, 2), int(level * 20), np.int8), 6 / 255, -128).scores.max() < 1e-6
+    noise = np.random.default_rng(0).normal(3, 0.2, (grid, grid, 50)).astype(np.float32)
+    assert (decode(noise).scores >= 0).all() and decode(noise).scores.mean() < 0.1
+
+
+@pytest.mark.parametrize("sigma_cells", [0.7, 1.0, 1.4])
+def test_a_spread_is_the_deviation_of_the_gaussian_that_was_drawn(sigma_cells):
+    maps = encode(points_inside(32, 200), 32, sigma_cells)
+    # The window cuts the tails of wide ones, and the floor of 0 leaves a little everywhere.
+    bias = {0.7: 0.02, 1.0: 0.03, 1.4: 0.12}[sigma_cells]
+    assert np.abs(decode(maps).spreads / sigma_cells - 1).max() < bias
+    assert np.abs(decode(in_int8(maps)).spreads / decode(maps).spreads - 1).max() < 0.02
+
+
+def test_a_spread_grows_with_doubt_and_is_the_same_in_both_directions():
+    sure, wide, flat = (encode(np.array([[16.5, 16.5]]), 32, sigma) for sigma in (0.7, 1.6, 100.0))
+    spreads = [decode(maps).spreads[0] for maps in (sure, wide, flat)]
+    assert spreads[0] < 0.75 and spreads[0] < 0.6 * spreads[1] and spreads[1] < spreads[2]
+    assert spreads[2] == pytest.approx(2.0, abs=0.01)  # of seven cells, all alike
+    leaning = np.maximum(encode(np.array([[15.0, 16.5]]), 32, 0.7), encode(np.array([[17.0, 16.5]]), 32, 0.7))
+    assert decode(leaning).spreads[0] == pytest.approx(decode(np.ascontiguousarray(leaning.transpose(1, 0, 2))).spreads[0], rel=1e-5)
 
 
 def test_scores_and_points_have_the_types_they_promise():
-    points, scores = decode(encode(points_inside(24, 106), 24))
+    points, scores, spreads = decode(encode(points_inside(24, 106), 24))
+    assert spreads.shape == (106,) and spreads.dtype == np.float32
     assert points.shape == (106, 2) and points.dtype == np.float64
     assert scores.shape == (106,) and scores.dtype == np.float32
     assert ((scores >= 0) & (scores <= 1 + 1e-6)).all()
@@ -228,7 +254,8 @@ def test_a_hidden_points_map_is_wanted_wide_and_that_of_nothing_flat(kind):
 def test_stored_maps_decode_as_their_real_values(scale, zero_point):
     grid_points = np.random.default_rng(0).uniform(0.2, 31.8, (106, 2))
     stored = np.clip(np.round(encode(grid_points, 32) / scale) + zero_point, -128, 127).astype(np.int8)
-    points, scores = decode((stored.astype(np.float32) - np.float32(zero_point)) * np.float32(scale))
-    found, found_scores = decode_stored(stored, scale, zero_point)
+    points, scores, spreads = decode((stored.astype(np.float32) - np.float32(zero_point)) * np.float32(scale))
+    found, found_scores, found_spreads = decode_stored(stored, scale, zero_point)
+    np.testing.assert_allclose(found_spreads, spreads, atol=1e-5)
     np.testing.assert_allclose(found, points, atol=1e-5)
     np.testing.assert_allclose(found_scores, scores, atol=1e-5)

@@ -29,15 +29,18 @@ from zoo.mediapipe_files import needed_mediapipe_file
 from zoo.runtime.crop_points import CropPoints
 from zoo.runtime.graph import read_graph
 from zoo.runtime.interpreter import RUNTIMES, open_model, read_model
-from zoo.runtime.metadata import DOCUMENT, NAMES, Weights
+from zoo.runtime.metadata import DOCUMENT, NAMES, Weights, with_uncertainty
+from zoo.runtime.metadata import rows as metadata_rows
 from zoo.runtime.metadata_block import attach, detach
 from zoo.runtime.metadata_schema import decode, encode
 from zoo.schemes import SCHEMES
+from zoo.uncertainty import Uncertainty
 from zoo.variants import get
 
 SPEC = get(NAME)
 FILES = ("int8", "float16", "float32")
 PICTURES = 10
+FITTED = Uncertainty(np.linspace(2.5, 4, 106), np.linspace(2, 8, 106), 44.0, 0.9, 0.7, 0.3, -0.5, 0.4, 0.1, ("some_set", "another"))
 ALONE_PX = 0.02  # of crop, between this project's answer and one from the file alone
 
 
@@ -53,7 +56,7 @@ def files(tmp_path_factory, card, weights_files):
     weights = Weights(NAME, card["tag"], card["date"], card["data"])
     for name in FILES:
         content = read_model(weights_files[name])
-        (folder / f"{name}.tflite").write_bytes(described(content, SPEC, weights))
+        (folder / f"{name}.tflite").write_bytes(described(content, SPEC, weights, FITTED))
     return {name: folder / f"{name}.tflite" for name in FILES}
 
 
@@ -188,7 +191,36 @@ def test_a_script_that_knows_only_the_file_finds_the_same_points(files, precisio
         to_crop = zoo.alignment.Alignment.from_five(five, SPEC.size).to_crop
         assert np.linalg.norm(to_crop(expected.points) - alone[f"points_{index}"], axis=1).max() < ALONE_PX
         assert np.abs(alone[f"scores_{index}"] - expected.scores).max() < 1e-3
+        scale = zoo.alignment.Alignment.from_five(five, SPEC.size).scale
+        np.testing.assert_allclose(alone[f"sigmas_{index}"] / scale, expected.sigmas, rtol=1e-2)
+        seen = expected.visible > 0  # the others lie outside the picture
+        np.testing.assert_allclose(alone[f"visible_{index}"][seen], expected.visible[seen], atol=1e-2)
     assert np.ptp([alone[f"points_{i}"] for i in range(PICTURES)], axis=0).max() > 1  # ten different faces
+
+
+def test_how_spreads_are_read_travels_in_the_file_and_can_be_put_into_one(files, tmp_path):
+    content = read_model(files["int8"])
+    assert open_model(files["int8"]).uncertainty.to_json() == FITTED.to_json() == zoo.load(files["int8"]).uncertainty.to_json()
+    other = replace(FITTED, own=1.5, fitted_on=("mine",))
+    (tmp_path / "other.tflite").write_bytes(with_uncertainty(content, files["int8"], other))
+    found = open_model(tmp_path / "other.tflite")
+    assert found.uncertainty.to_json() == other.to_json() and "mine" in dict(metadata_rows(found.description))["uncertainty"]
+    assert with_uncertainty(read_model(tmp_path / "other.tflite"), files["int8"], FITTED) == content
+    card = cards.read_card(NAME)
+    again = described(content, SPEC, Weights(NAME, card["tag"], card["date"], card["data"]))  # refreshing keeps what was fitted
+    assert again == content
+
+
+def test_a_file_that_nothing_was_fitted_to_gives_raw_sigmas_and_says_so(files, tmp_path):
+    def unfitted(model, document, names):
+        document["output"]["uncertainty"] = None
+
+    path = altered(files["int8"], tmp_path / "raw.tflite", unfitted)
+    model, ((image, five), *_) = open_model(path), drawn(1)
+    assert model.description.uncertainty is None and model.uncertainty.fitted_on == ()
+    assert "not fitted" in dict(metadata_rows(model.description))["uncertainty"]
+    found = zoo.load(path)(image, five)
+    assert (found.sigmas > 0).all() and ((found.visible >= 0) & (found.visible <= 1)).all()
 
 
 def test_a_moved_file_is_the_published_one(files):
@@ -203,7 +235,7 @@ def test_the_files_own_template_is_the_one_used(files, tmp_path):
     find = zoo.load(altered(files["int8"], tmp_path / "wider.tflite", wider))
     assert find.label_template[0, 0] == 0.3 and np.array_equal(find.detector_template, DETECTOR_TEMPLATE)
     crops = []
-    find.forward = lambda crop: crops.append(crop) or CropPoints(np.zeros((106, 2)), np.zeros(106, np.float32))
+    find.forward = lambda crop: crops.append(crop) or CropPoints(np.zeros((106, 2)), *np.ones((2, 106), np.float32))
     (image, five), *_ = drawn(1)
     find(image, five)
     expected = zoo.alignment.Alignment.from_five(five, SPEC.size, find.label_template).crop(image)

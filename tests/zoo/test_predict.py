@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from zoo.landmarker import Prediction
 from zoo.predict import collect, overlay_paths
 from zoo.schemes import get_scheme, scores_as_scheme, to_scheme
 from zoo.terminal import run
+from zoo.uncertainty import raw
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("tensorflow", "keras", "tf_keras", "mediapipe", "matplotlib", "streamlit")
@@ -35,6 +37,7 @@ class FakeLandmarker:
     """Finds one face per 100 pixels of width, its points spread over the box; a black picture has none."""
 
     name = "fake"
+    uncertainty = replace(raw(106, 4), fitted_on=("a", "b"))
 
     def __init__(self):
         self.calls = []
@@ -49,7 +52,7 @@ class FakeLandmarker:
             points = np.array([left, 0]) + rng.uniform(10, 90, (106, 2))
             scores = np.linspace(0, 1, 106, dtype=np.float32)
             box = (left + 5.0, 5.0, left + 95.0, 95.0)
-            faces.append(Prediction(points, scores, points[:4], box))
+            faces.append(Prediction(points, scores, points[:4], box, np.linspace(0.5, 3, 106), 1 - scores.astype(np.float64)))
         return faces
 
 
@@ -184,6 +187,9 @@ def test_json_gives_every_face_in_image_pixels(landmarker, album, tmp_path, caps
         assert face["box"] == list(truth.box)
         np.testing.assert_allclose(face["points"], to_scheme(truth.points, scheme), atol=0.005)
         np.testing.assert_allclose(face["scores"], scores_as_scheme(truth.scores, scheme), atol=0.0005)
+        np.testing.assert_allclose(face["sigmas"], scores_as_scheme(truth.sigmas, scheme), atol=0.005)
+        np.testing.assert_allclose(face["visible"], scores_as_scheme(truth.visible, scheme), atol=0.0005)
+    assert "68 of 100" in value["sureness"] and "fitted on a, b" in value["sureness"]
     assert pictures["none.png"]["faces"] == []
     assert {Path(failure["picture"]).name for failure in value["failed"]} == {"empty.jpg", "text.png"}
     assert all(failure["reason"] for failure in value["failed"])
@@ -195,6 +201,8 @@ def test_csv_has_a_row_per_point(landmarker, album, capsys, tmp_path):
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert len(rows) == 2 * 106 + 1
     assert (rows[106]["face"], rows[106]["point"], rows[106]["name"]) == ("1", "0", get_scheme("106").names[0])
+    assert [float(rows[0][key]) for key in ("score", "sigma", "visible")] == [0, 0.5, 1]
+    assert [float(rows[105][key]) for key in ("score", "sigma", "visible")] == [1, 3, 0]
     assert rows[-1]["picture"].endswith("none.png") and rows[-1]["face"] == ""
     assert not out.exists()
 

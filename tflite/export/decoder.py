@@ -1,4 +1,4 @@
-"""Puts the decoder behind a heat-map graph: the same network, but points and scores come out.
+"""Puts the decoder behind a heat-map graph: the same network, but points, scores and spreads come out.
 
 `zoo.heatmaps.decode` takes the highest cell, which no delegate knows. Here the cell is found by pooling: the first row whose maximum
 is the highest, then in that row the first column, each as a one-hot line that another pooling widens to the window. All operators are
@@ -16,16 +16,16 @@ from zoo.heatmaps import LOGIT_SCALE, WINDOW_RADIUS
 from zoo.runtime.graph import pack, unpack
 from zoo.runtime.metadata_block import ENTRY
 
-OUTPUTS = ("points", "scores")
+OUTPUTS = ("points", "scores", "spreads")
 # Makes 0 or at least 1 of the difference of two values of a map that are not both below 0.01: float32 has no nearer neighbours there.
 _STEEP = 2.0**30
 _WINDOW = 2 * WINDOW_RADIUS + 1
 
 
 def with_decoder(content: bytes) -> bytes:
-    """Returns a file that gives points (1, K, 2) float32 in crop pixels and scores (1, K) float32 instead of maps.
+    """Returns a file that gives points (1, K, 2) and spreads (1, K) in crop pixels and scores (1, K) instead of maps, all float32.
 
-    Points and scores mean what `zoo.heatmaps.decode` says, the points times the stride. Metadata must be written anew.
+    They mean what `zoo.heatmaps.decode` says, points and spreads times the stride. Metadata must be written anew.
 
     Args:
       content: of a file with one input (1, size, size, 3) and one output, maps (1, grid, grid, K), int8 or float32.
@@ -39,8 +39,7 @@ def with_decoder(content: bytes) -> bytes:
     if len(network.inputs) != 1 or len(network.outputs) != 1 or len(maps.shape) != 4 or maps.shape[1] != maps.shape[2]:
         shapes = [list(map(int, network.tensors[index].shape)) for index in network.outputs]
         raise ZooError(f"the graph gives {shapes}; one output of maps [1, grid, grid, points] can be decoded")
-    points, scores = _decoder(_Appender(model), int(network.outputs[0]), int(image.shape[1]))
-    network.outputs = [points, scores]
+    network.outputs = _decoder(_Appender(model), int(network.outputs[0]), int(image.shape[1]))
     model.metadata = [entry for entry in model.metadata or [] if entry.name != ENTRY.encode()]
     for signature in model.signatureDefs or []:
         template = type(signature.outputs[0])
@@ -52,8 +51,8 @@ def with_decoder(content: bytes) -> bytes:
     return pack(model)
 
 
-def _decoder(graph: _Appender, maps: int, size: int) -> tuple[int, int]:
-    """Appends the decoder; returns the tensors of points and scores."""
+def _decoder(graph: _Appender, maps: int, size: int) -> list[int]:
+    """Appends the decoder; returns the tensors of `OUTPUTS`."""
     _, grid, _, count = graph.shape(maps)
     stride, one = size / grid, graph.constant(1.0)
     down, across = (1, grid, 1, 1), (1, 1, grid, 1)  # shapes of a value for each row and for each column
@@ -89,9 +88,20 @@ def _decoder(graph: _Appender, maps: int, size: int) -> tuple[int, int]:
     inside = total(by_row, down)
     y = graph.binary("DIV", total(graph.binary("MUL", by_row, graph.constant(centres.reshape(down))), down), inside)
     x = graph.binary("DIV", total(graph.binary("MUL", by_column, graph.constant(centres.reshape(across))), across), inside)
-    scores = graph.binary("DIV", inside, total(total(mass, across), down))
+    # The window's share of the cells is what a flat map has of its mass there.
+    base = graph.binary("MUL", total(rows, down), total(columns, across))
+    share = graph.binary("DIV", inside, total(total(mass, across), down))
+    scores = graph.binary("DIV", graph.binary("SUB", share, base, relu=True), graph.binary("SUB", one, base))
+
+    def variance(line: int, axis: tuple[int, ...], middle: int) -> int:
+        """The variance along the axis of a line of masses round its middle."""
+        off = graph.binary("SUB", graph.constant(centres.reshape(axis)), middle)
+        return graph.binary("DIV", total(graph.binary("MUL", line, graph.binary("MUL", off, off)), axis), inside)
+
+    both = graph.binary("ADD", variance(by_row, down, y), variance(by_column, across, x))
+    spreads = graph.unary("SQRT", graph.binary("MUL", both, graph.constant(0.5)))
     points = graph.joined([graph.reshaped(x, (1, count, 1)), graph.reshaped(y, (1, count, 1))], OUTPUTS[0])
-    return points, graph.reshaped(scores, (1, count), OUTPUTS[1])
+    return [points, *(graph.reshaped(one, (1, count), name) for one, name in zip((scores, spreads), OUTPUTS[1:], strict=True))]
 
 
 class _Appender:

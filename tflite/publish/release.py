@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--held-out", action="append", metavar="SET", help="measure on this set's people kept from training (may be repeated)"
     )
     parser.add_argument("--meshes", action="append", type=Path, metavar="LABELS.npz",
-                        help="meshes of the sets' faces, by `python -m training label`, to turn them in depth where sigmas and visibilities are "
+                        help="meshes of the sets' faces, by `python -m training label`, to turn them in depth where uncertainties are "
                         "fitted and measured (may be repeated)")  # fmt: skip
     parser.add_argument("--peer", metavar="FILE.task", help="measure MediaPipe's Face Landmarker, too, from this file")
     parser.add_argument("--rounds", type=int, default=40, help="of the benchmark (default %(default)s)")
