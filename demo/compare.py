@@ -79,6 +79,7 @@ class Finding:
     Attributes:
       points: (106, 2) float64 image points.
       scores: (106,) float32, 0..1.
+      sigmas, visible: (106,) as `zoo.Prediction` has them.
       maps: (grid, grid, 106) float32 heat maps, or None from a file that gives points.
       alignment: the similarity from the image to the crop that the network saw.
       forward_ms: the network alone, without cropping and decoding.
@@ -86,13 +87,15 @@ class Finding:
 
     points: np.ndarray
     scores: np.ndarray
+    sigmas: np.ndarray
+    visible: np.ndarray
     maps: np.ndarray | None
     alignment: Alignment
     forward_ms: float
 
     def as_prediction(self, position: FacePosition) -> Prediction:
         """Returns the same as `zoo.Landmarker` would give it."""
-        return Prediction(self.points, self.scores, position.five, position.box)
+        return Prediction(self.points, self.scores, position.five, position.box, self.sigmas, self.visible)
 
 
 def model_files() -> list[ModelFile]:
@@ -196,7 +199,8 @@ def find_points(
     result = network(find)(crop)
     forward_ms = 1e3 * (time.perf_counter() - start)
     found, maps = (result, None) if find.maps is None else (from_maps(result, find.size), result)
-    return Finding(alignment.to_image(found.points), found.scores, maps, alignment, forward_ms)
+    face = find.prediction(found, alignment, image.shape, position.five, position.box)
+    return Finding(face.points, face.scores, face.sigmas, face.visible, maps, alignment, forward_ms)
 
 
 def eye_distance(points: np.ndarray, scheme: str = "106") -> float:

@@ -18,7 +18,7 @@ import numpy as np
 from demo.compare import Finding
 from zoo.alignment import Alignment
 from zoo.heatmaps import LOGIT_SCALE
-from zoo.overlay import score_colours
+from zoo.overlay import HOLLOW_BELOW, score_colours
 from zoo.schemes import get_scheme
 
 # Told apart on skin, on white and on black; the first eight also by those who see red and green alike (with the words beside them).
@@ -100,7 +100,8 @@ def findings_layers(findings: Sequence[Finding], colour: str, view: View, shown:
             layers.append(contours_layer(finding.points, "#ffffff", view))
         by_score, numbers = "Confidence" in shown, "Numbers" in shown
         if "Points" in shown or by_score or numbers:
-            layers.append(points_layer(finding.points, finding.scores, colour, view, by_score=by_score, numbers=numbers))
+            layers.append(points_layer(finding.points, finding.scores, colour, view, finding.sigmas, finding.visible,
+                                       by_score=by_score, numbers=numbers))  # fmt: skip
     return layers
 
 
@@ -120,7 +121,7 @@ def drift_layers(calm: np.ndarray, finding: Finding, colour: str, view: View) ->
     return [
         outline_layer(corners, "#ffffff", view),
         contours_layer(finding.points, "#ffffff", view),
-        points_layer(finding.points, finding.scores, colour, view),
+        points_layer(finding.points, finding.scores, colour, view, visible=finding.visible),
         arrows_layer(calm, finding.points, 1, ARROW_COLOUR, view),
     ]
 
@@ -155,15 +156,26 @@ def contours_layer(points: np.ndarray, colour: str, view: View) -> str:
 
 
 def points_layer(
-    points: np.ndarray, scores: np.ndarray | None, colour: str, view: View, *, by_score: bool = False, numbers: bool = False
+    points: np.ndarray,
+    scores: np.ndarray | None,
+    colour: str,
+    view: View,
+    sigmas: np.ndarray | None = None,
+    visible: np.ndarray | None = None,
+    *,
+    by_score: bool = False,
+    numbers: bool = False,
 ) -> str:
-    """Returns one face's points (106, 2), each with its number, name, place and score to read when pointed at.
+    """Returns one face's points (106, 2), each with its number, name, place and confidence to read when pointed at.
 
     Args:
       points: image pixels.
       scores: (106,) in 0..1, or None where there are none (the truth).
       colour: of all points unless `by_score`, which goes from red over amber to green.
       view: what is shown; strokes follow its size.
+      sigmas: (106,) image pixels; with `by_score` each point stands in a circle of this radius.
+      visible: (106,) in 0..1; points that are more likely occluded than seen are hollow.
+      by_score: whether to show confidence.
       numbers: whether each bears its index.
     """
     unit, names = view.unit, get_scheme("106").names
@@ -172,13 +184,21 @@ def points_layer(
     colours = [colour] * len(points)
     if by_score and scores is not None:
         colours = [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in score_colours(scores)]
+    hollow = np.zeros(len(points), bool) if visible is None else np.asarray(visible) < HOLLOW_BELOW
+    circles = [f'<circle cx="{x:.2f}" cy="{y:.2f}" r="{sigma:.3f}" stroke="{fill}" fill="{fill}"/>'
+               for (x, y), sigma, fill in zip(points, () if sigmas is None else sigmas, colours, strict=False) if by_score]  # fmt: skip
     dots, texts = [], []
     for index, ((x, y), fill) in enumerate(zip(points, colours, strict=True)):
         score = "" if scores is None else f", score {scores[index]:.2f}"
+        score += "" if sigmas is None else f", sigma {sigmas[index]:.2f} px"
+        score += "" if visible is None else f", visible {visible[index]:.2f}"
         title = f"<title>{index} {names[index]} ({x:.2f}, {y:.2f}){score}</title>"
         if view.single_pixels:  # a ring leaves the pixels under it to be seen, and its middle is the point
             dots.append(f'<circle cx="{x:.3f}" cy="{y:.3f}" r="{4 * unit:.3f}" stroke="{fill}">{title}</circle>')
             dots.append(f'<circle class="core" cx="{x:.3f}" cy="{y:.3f}" r="{1.1 * unit:.3f}" fill="{fill}" stroke="none"/>')
+        elif hollow[index]:
+            ring = f'fill="#0b101855" stroke="{fill}" stroke-width="{0.55 * radius:.3f}" class="hollow"'
+            dots.append(f'<circle cx="{x:.2f}" cy="{y:.2f}" r="{0.8 * radius:.3f}" {ring}>{title}</circle>')
         else:
             dots.append(f'<circle cx="{x:.2f}" cy="{y:.2f}" r="{radius:.3f}" fill="{fill}">{title}</circle>')
         if numbers:
@@ -190,7 +210,9 @@ def points_layer(
     halo = (
         f'fill="#fff" stroke="#0b1018" stroke-width="{font / 5:.3f}" paint-order="stroke" font-size="{font:.2f}" font-family="sans-serif"'
     )
-    return f'<g class="points" {style}>{"".join(dots)}</g>' + (f"<g {halo}>{''.join(texts)}</g>" if texts else "")
+    faint = f'fill-opacity=".12" stroke-opacity=".8" stroke-width="{0.7 * unit:.3f}"'
+    around = f'<g class="sigmas" {faint}>{"".join(circles)}</g>' if circles else ""
+    return f'{around}<g class="points" {style}>{"".join(dots)}</g>' + (f"<g {halo}>{''.join(texts)}</g>" if texts else "")
 
 
 def heat_layer(maps: np.ndarray, alignment: Alignment, view: View, point: int | None = None) -> str:

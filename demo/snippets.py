@@ -108,6 +108,7 @@ from zoo.images import read_image
 landmarker = $load
 for face in landmarker.detect(read_image("photo.jpg")):  # finds the faces first; the largest comes first
     print(face.score, face.points[54])  # (106, 2) pixels; 54 is the tip of the nose
+    print(face.sigmas[54], face.visible[54])  # within so many pixels in 68 of 100 cases; 0 to 1
 
 # or with five points of your own: eyes, nose tip, mouth corners, left as seen
 # face = landmarker(image, [(x, y), (x, y), (x, y), (x, y), (x, y)])
@@ -120,6 +121,7 @@ _KOTLIN = """\
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import kotlin.math.exp
+import kotlin.math.sqrt
 import org.tensorflow.lite.Interpreter
 
 /** $points landmarks from a file that is mapped into memory, or copied into a direct buffer. */
@@ -128,7 +130,10 @@ class Landmarks(model: ByteBuffer, threads: Int = 1) {
     private val crop = ByteBuffer.allocateDirect(SIZE * SIZE * 3 * $input_bytes).order(ByteOrder.nativeOrder())
     private val maps = ByteBuffer.allocateDirect(GRID * GRID * POINTS * $output_bytes).order(ByteOrder.nativeOrder())
 
-    /** Returns x, y and score of each point, in pixels of a crop of $size x $size, from its pixels as Bitmap.getPixels gives them. */
+    /**
+     * Returns x, y, score and spread of each point, in pixels of a crop of $size x $size, from its pixels as Bitmap.getPixels gives them.
+     * The mean score is the face's; how spreads are read as sigmas stands in landmark_zoo.json.
+     */
     fun find(argb: IntArray): Array<FloatArray> {
         crop.rewind()
         for (pixel in argb) for (shift in intArrayOf(16, 8, 0)) {
@@ -143,7 +148,7 @@ class Landmarks(model: ByteBuffer, threads: Int = 1) {
 
     private fun value(i: Int): Float = $kotlin_value
 
-    /** The mean place of the soft-max over the cells round the highest one, and the share of the soft-max that they hold. */
+    /** The mean place and spread of the soft-max over the cells round the highest one, and how much more of it they hold than if flat. */
     private fun decode(point: Int): FloatArray {
         var best = 0
         var all = 0f
@@ -154,14 +159,25 @@ class Landmarks(model: ByteBuffer, threads: Int = 1) {
         var near = 0f
         var x = 0f
         var y = 0f
+        var square = 0f
+        var cells = 0
         for (row in maxOf(best / GRID - $radius, 0)..minOf(best / GRID + $radius, GRID - 1))
             for (column in maxOf(best % GRID - $radius, 0)..minOf(best % GRID + $radius, GRID - 1)) {
                 val mass = exp($logits * value((row * GRID + column) * POINTS + point))
+                val right = column - best % GRID
+                val down = row - best / GRID
                 near += mass
-                x += mass * (column + 0.5f)
-                y += mass * (row + 0.5f)
+                x += mass * right
+                y += mass * down
+                square += mass * (right * right + down * down)
+                cells += 1
             }
-        return floatArrayOf($stride * x / near, $stride * y / near, near / all)
+        x /= near
+        y /= near
+        val base = cells.toFloat() / (GRID * GRID)
+        val spread = $stride * sqrt(maxOf(square / near - x * x - y * y, 0f) / 2)
+        val score = maxOf(near / all - base, 0f) / (1 - base)
+        return floatArrayOf($stride * (best % GRID + 0.5f + x), $stride * (best / GRID + 0.5f + y), score, spread)
     }
 
     companion object {
@@ -220,8 +236,9 @@ final class Landmarks {
         try interpreter.allocateTensors()
     }
 
-    /// Returns x, y and score of each point, in pixels of a crop of $size x $size, from its RGB bytes row by row.
-    func find(rgb: [UInt8]) throws -> [(x: Float, y: Float, score: Float)] {
+    /// Returns x, y, score and spread of each point, in pixels of a crop of $size x $size, from its RGB bytes row by row. The mean
+    /// score is the face's; how spreads are read as sigmas stands in landmark_zoo.json.
+    func find(rgb: [UInt8]) throws -> [(x: Float, y: Float, score: Float, spread: Float)] {
         let input = rgb.map { (byte: UInt8) -> $swift_type in
             let value = Int(byte)
             return $swift_store
@@ -232,8 +249,8 @@ final class Landmarks {
         return (0..<Self.points).map { decode(stored, $$0) }
     }
 
-    /// The mean place of the soft-max over the cells round the highest one, and the share of the soft-max that they hold.
-    private func decode(_ stored: [$swift_type], _ point: Int) -> (x: Float, y: Float, score: Float) {
+    /// The mean place and spread of the soft-max over the cells round the highest one, and how much more of it they hold than if flat.
+    private func decode(_ stored: [$swift_type], _ point: Int) -> (x: Float, y: Float, score: Float, spread: Float) {
         let grid = Self.grid
         func mass(_ cell: Int) -> Float {
             let i = cell * Self.points + point
@@ -245,16 +262,24 @@ final class Landmarks {
             all += mass(cell)
             if mass(cell) > mass(best) { best = cell }
         }
-        var near: Float = 0, x: Float = 0, y: Float = 0
+        var near: Float = 0, x: Float = 0, y: Float = 0, square: Float = 0, cells: Float = 0
         for row in max(best / grid - $radius, 0)...min(best / grid + $radius, grid - 1) {
             for column in max(best % grid - $radius, 0)...min(best % grid + $radius, grid - 1) {
                 let m = mass(row * grid + column)
+                let right = Float(column - best % grid), down = Float(row - best / grid)
                 near += m
-                x += m * (Float(column) + 0.5)
-                y += m * (Float(row) + 0.5)
+                x += m * right
+                y += m * down
+                square += m * (right * right + down * down)
+                cells += 1
             }
         }
-        return ($stride * x / near, $stride * y / near, near / all)
+        x /= near
+        y /= near
+        let base = cells / Float(grid * grid)
+        let spread = $stride * (max(square / near - x * x - y * y, 0) / 2).squareRoot()
+        let place = (x: $stride * (Float(best % grid) + 0.5 + x), y: $stride * (Float(best / grid) + 0.5 + y))
+        return (place.x, place.y, max(near / all - base, 0) / (1 - base), spread)
     }
 
     /// The similarity from picture to crop, (x, y) -> (a x - b y + tx, b x + a y + ty), from left eye, right eye, nose tip and the

@@ -174,13 +174,13 @@ def table_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
     return rows
 
 
-def as_json(results: Iterable[Result], scheme: str, fitted_on: Sequence[str] = (), **about: Any) -> dict[str, Any]:
+def as_json(results: Iterable[Result], scheme: str, fitted_on: Sequence[str] | None = None, **about: Any) -> dict[str, Any]:
     """Returns all results as one value for JSON; `about` (such as the variant's name) goes before them.
 
     Args:
       results: of pictures.
       scheme: of the points.
-      fitted_on: the sets that the uncertainty was fitted on, as `Uncertainty` has them.
+      fitted_on: the sets that the uncertainty was fitted on, as `Uncertainty` has them; None leaves them to the file's metadata.
       about: facts by name.
     """
     layout = get_scheme(scheme)
@@ -193,7 +193,8 @@ def as_json(results: Iterable[Result], scheme: str, fitted_on: Sequence[str] = (
         overlay = str(result.overlay) if result.overlay else None
         faces = [_face_json(face, scheme) for face in result.faces]
         pictures.append({"picture": str(result.path), "width": width, "height": height, "overlay": overlay, "faces": faces})
-    read = f"read as fitted on {', '.join(fitted_on)}" if fitted_on else "not fitted to this file"
+    fitted = f"read as fitted on {', '.join(fitted_on)}" if fitted_on else "not fitted to this file"
+    read = "read as the file's metadata says" if fitted_on is None else fitted
     meaning = {"coordinates": CONVENTION, "sureness": SURENESS.format(read), "scheme": layout.name, "names": list(layout.names)}
     return {**about, **meaning, "pictures": pictures, "failed": failed}
 

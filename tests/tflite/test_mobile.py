@@ -16,20 +16,28 @@ from training.synthetic.faces import draw_face
 from zoo import cards, terminal
 from zoo.alignment import LABEL_TEMPLATE, Alignment
 from zoo.errors import ZooError
-from zoo.heatmaps import MAP_MAX, decode, encode
+from zoo.heatmaps import MAP_MAX, encode
+from zoo.landmarker import Landmarker
+from zoo.runtime.crop_points import from_maps
 from zoo.runtime.interpreter import open_model, read_model
 from zoo.runtime.metadata import Weights
 from zoo.schemes import SCHEMES
+from zoo.uncertainty import Uncertainty
 from zoo.variants import get
 
 NAME = "mixed-035-128.open"
 MOBILE = Path(__file__).parents[2] / "tflite" / "mobile"
-PROMISED = {"matrix": 1e-9, "crop": 0, "stored": 0, "points_px": 0.01, "scores": 1e-4}
+PROMISED = {"matrix": 1e-9, "crop": 0, "stored": 0, "points_px": 0.01, "scores": 1e-4, "sigmas": 1e-3, "visible": 1e-3}
+
+
+FITTED = Uncertainty(np.linspace(2.5, 4, 106), np.linspace(2, 8, 106), 44.0, 0.9, 0.7, 0.3, -0.5, 0.4, 0.1, ("some_set",))
 
 
 @pytest.fixture(scope="module")
 def model():
-    return open_model(cards.weights_folder(NAME) / "int8.tflite")
+    found = open_model(cards.weights_folder(NAME) / "int8.tflite")
+    found.uncertainty = FITTED  # whatever the published file was fitted to
+    return found
 
 
 @pytest.fixture(scope="module", params=["c++", "java"])
@@ -106,10 +114,12 @@ def test_awkward_maps_are_decoded_alike(port, model, tmp_path):
     maps[:, :, 10:40] = np.minimum(2 * maps[:, :, 10:40], MAP_MAX)
     scale, zero_point = arrays["map_quantisation"]
     stored = (np.round(maps / scale) + zero_point).clip(-128, 127).astype(np.int8)
-    grid_points, scores = decode((stored.astype(np.float32) - np.float32(zero_point)) * np.float32(scale))
-    alignment = Alignment(arrays["matrix"], len(arrays["crop"]))
-    points = alignment.to_image(grid_points * len(arrays["crop"]) / grid)
-    path = golden.write(tmp_path / "maps.golden", arrays | {"int8_maps": stored, "image_points": points, "scores": scores})
+    alignment, size = Alignment(arrays["matrix"], len(arrays["crop"])), len(arrays["crop"])
+    maps = (stored.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
+    find = Landmarker.of_maps(lambda crop: maps, size, uncertainty=FITTED)
+    found = find.prediction(from_maps(maps, size), alignment, arrays["image"].shape, arrays["five"])
+    expected = {"image_points": found.points, "scores": found.scores, "sigmas": found.sigmas, "visible": found.visible}
+    path = golden.write(tmp_path / "maps.golden", arrays | {"int8_maps": stored} | expected)
     status, found = check(port, path)
     assert status == 0, found
 
@@ -121,6 +131,10 @@ def test_awkward_maps_are_decoded_alike(port, model, tmp_path):
         ("image_points", lambda value: value + 0.05, "points_px"),
         ("matrix", lambda value: value * 1.0001, "matrix"),
         ("scores", lambda value: value - np.float32(0.01), "scores"),
+        ("sigmas", lambda value: value * 1.01, "sigmas"),
+        ("visible", lambda value: value + 0.01, "visible"),
+        ("typical_spread_px", lambda value: value * 1.1, "sigmas"),
+        ("uncertainty", lambda value: value * [1, 1, 1, 1, 1, 1.1, 1], "visible"),
     ],
 )
 def test_a_difference_is_noticed(port, model, tmp_path, name, change, said):
@@ -137,7 +151,7 @@ def test_what_is_no_face_or_no_golden_file_is_refused(port, model, tmp_path):
     for path in (tmp_path / "cut.golden", exchanged):
         done = subprocess.run([*port, str(path)], capture_output=True, text=True, check=False)
         assert done.returncode not in (0, -6, -11)
-        assert re.search("cut short in scores|do not lie like a face", done.stderr)
+        assert re.search("cut short in visible|do not lie like a face", done.stderr)
 
 
 def test_golden_files_are_read_as_they_were_written(model, tmp_path, capsys):
@@ -149,7 +163,7 @@ def test_golden_files_are_read_as_they_were_written(model, tmp_path, capsys):
     assert np.array_equal(arrays["crop"], published["crop"]) and np.array_equal(arrays["image"], published["image"])
     assert np.abs(arrays["int8_maps"].astype(int) - published["int8_maps"]).max() <= 2
     assert out.stat().st_size < 500_000
-    for content, words in ((b"\x89PNG", "is not a golden file"), (out.read_bytes()[:-1], "is cut short in scores")):
+    for content, words in ((b"\x89PNG", "is not a golden file"), (out.read_bytes()[:-1], "is cut short in visible")):
         (tmp_path / "bad.golden").write_bytes(content)
         with pytest.raises(ZooError, match=words):
             golden.read(tmp_path / "bad.golden")

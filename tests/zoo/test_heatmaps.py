@@ -110,7 +110,7 @@ def test_a_spread_is_the_deviation_of_the_gaussian_that_was_drawn(sigma_cells):
     # The window cuts the tails of wide ones, and the floor of 0 leaves a little everywhere.
     bias = {0.7: 0.02, 1.0: 0.03, 1.4: 0.12}[sigma_cells]
     assert np.abs(decode(maps).spreads / sigma_cells - 1).max() < bias
-    assert np.abs(decode(in_int8(maps)).spreads / decode(maps).spreads - 1).max() < 0.02
+    assert np.abs(decode(in_int8(maps)).spreads / decode(maps).spreads - 1).max() < 0.03  # another cell may be the highest
 
 
 def test_a_spread_grows_with_doubt_and_is_the_same_in_both_directions():

@@ -67,6 +67,16 @@ public final class GoldenCheck {
     settings.mapZeroPoint = (int) quantisation[1];
     settings.logitScale = decoder[0];
     settings.windowRadius = (int) decoder[1];
+    double[] how = golden.get("uncertainty").numbers();
+    settings.uncertainty.typicalSpreadPx = golden.get("typical_spread_px").numbers();
+    settings.uncertainty.typicalSigmaPx = golden.get("typical_sigma_px").numbers();
+    settings.uncertainty.typicalEyesPx = how[0];
+    settings.uncertainty.own = how[1];
+    settings.uncertainty.face = how[2];
+    settings.uncertainty.eyes = how[3];
+    settings.uncertainty.seenFace = how[4];
+    settings.uncertainty.threshold = how[5];
+    settings.uncertainty.width = how[6];
     settings.anchors = golden.get("template").numbers();
 
     double[] anchors = LandmarkZoo.anchorsOf(golden.get("five").numbers());
@@ -90,17 +100,22 @@ public final class GoldenCheck {
       storedDifference = Math.max(storedDifference, Math.abs(taken[0][i] + 128 - expected));
     }
     double[] imagePoints = golden.get("image_points").numbers(), scores = golden.get("scores").numbers();
-    double pointDifference = 0, scoreDifference = 0;
+    double[] sigmas = golden.get("sigmas").numbers(), visible = golden.get("visible").numbers();
+    double pointDifference = 0, scoreDifference = 0, sigmaDifference = 0, visibleDifference = 0;
     for (int i = 0; i < scores.length; ++i) { // in crop pixels
       double off = Math.hypot(face.points[2 * i] - imagePoints[2 * i], face.points[2 * i + 1] - imagePoints[2 * i + 1]);
       pointDifference = Math.max(pointDifference, off * alignment.scale());
       scoreDifference = Math.max(scoreDifference, Math.abs(face.scores[i] - scores[i]));
+      sigmaDifference = Math.max(sigmaDifference, Math.abs(face.sigmas[i] / sigmas[i] - 1));
+      visibleDifference = Math.max(visibleDifference, Math.abs(face.visible[i] - visible[i]));
     }
     boolean good = report("matrix", matrixDifference, 1e-9);
     good &= report("crop", cropDifference, 0);
     good &= report("stored", storedDifference, 0);
     good &= report("points_px", pointDifference, 0.01);
     good &= report("scores", scoreDifference, 1e-4);
+    good &= report("sigmas", sigmaDifference, 1e-3);
+    good &= report("visible", visibleDifference, 1e-3);
     System.exit(good ? 0 : 1);
   }
 

@@ -7,6 +7,15 @@
 public final class LandmarkZoo {
   private LandmarkZoo() {}
 
+  /** How spreads are read: output.uncertainty of the file. The values here are of a file that nothing was fitted to. */
+  public static final class Uncertainty {
+    /** Of each point, crop pixels; null where nothing was fitted. */
+    public double[] typicalSpreadPx, typicalSigmaPx;
+
+    public double typicalEyesPx = 1, own = 1, face = 0, eyes = 0;
+    public double seenFace = 0, threshold = 0, width = 0.1;
+  }
+
   /** What a model file says of itself; the values here are those of the published 128-pixel int8 files. */
   public static final class Settings {
     /** Side of the crop in pixels. */
@@ -34,6 +43,11 @@ public final class LandmarkZoo {
      * detector.
      */
     public double[] anchors = {0.340, 0.275, 0.660, 0.275, 0.500, 0.448, 0.500, 0.605};
+
+    /** The outer eye corners: points.normaliser. */
+    public int[] outerEyes = {66, 79};
+
+    public Uncertainty uncertainty = new Uncertainty();
   }
 
   /** Runs one inference. */
@@ -46,14 +60,28 @@ public final class LandmarkZoo {
     byte[] run(byte[] crop);
   }
 
-  /** Landmarks: x, y pairs, and scores from 0 to 1. */
+  /** Landmarks: x, y pairs, and how sure they are. */
   public static final class Face {
     public final double[] points;
+
+    /** From 0 to 1; their mean is the face's: how likely there is one. */
     public final float[] scores;
 
-    Face(double[] points, float[] scores) {
+    /** Of the maps, crop pixels. */
+    public final double[] spreads;
+
+    /** Within this many pixels of the picture the true point lies in 68 of 100 cases, within twice as many in 95. */
+    public final double[] sigmas;
+
+    /** From 0 to 1: not behind something, not behind the face itself, not outside the picture. */
+    public final double[] visible;
+
+    Face(double[] points, float[] scores, double[] spreads, double[] sigmas, double[] visible) {
       this.points = points;
       this.scores = scores;
+      this.spreads = spreads;
+      this.sigmas = sigmas;
+      this.visible = visible;
     }
   }
 
@@ -228,7 +256,7 @@ public final class LandmarkZoo {
   }
 
   /**
-   * Returns points in crop pixels and scores from maps as the file gives them.
+   * Returns points, spreads and sigmas in crop pixels, scores and visibilities from maps as the file gives them.
    *
    * <p>A point is the expectation of the soft-max over the window round the highest cell (the first in reading order), cut at the border.
    */
@@ -243,6 +271,7 @@ public final class LandmarkZoo {
     }
     double[] points = new double[2 * count];
     float[] scores = new float[count];
+    double[] spreads = new double[count];
     for (int point = 0; point < count; ++point) {
       int peak = 0;
       double all = 0;
@@ -254,26 +283,63 @@ public final class LandmarkZoo {
         all += massOf[value + 128];
       }
       int row = peak / grid, column = peak % grid;
-      double inside = 0, x = 0, y = 0;
+      double inside = 0, x = 0, y = 0, square = 0; // moments from the peak's cell
+      int window = 0;
       for (int j = Math.max(0, row - radius); j <= Math.min(grid - 1, row + radius); ++j) {
         for (int i = Math.max(0, column - radius); i <= Math.min(grid - 1, column + radius); ++i) {
           double mass = massOf[maps[(j * grid + i) * count + point] + 128];
           inside += mass;
-          x += mass * (i + 0.5);
-          y += mass * (j + 0.5);
+          x += mass * (i - column);
+          y += mass * (j - row);
+          square += mass * ((i - column) * (i - column) + (j - row) * (j - row));
+          ++window;
         }
       }
-      points[2 * point] = settings.stride * x / inside;
-      points[2 * point + 1] = settings.stride * y / inside;
-      scores[point] = (float) (inside / all);
+      x /= inside;
+      y /= inside;
+      points[2 * point] = settings.stride * (column + 0.5 + x);
+      points[2 * point + 1] = settings.stride * (row + 0.5 + y);
+      double base = (double) window / cells; // what a flat map has there
+      scores[point] = (float) (Math.max(inside / all - base, 0) / (1 - base));
+      spreads[point] = settings.stride * Math.sqrt(Math.max(square / inside - x * x - y * y, 0) / 2);
     }
-    return new Face(points, scores);
+    return sure(points, scores, spreads, settings);
+  }
+
+  /** Returns a face with its sigmas, in crop pixels, and its visibilities, as if all points lay within the picture. */
+  public static Face sure(double[] points, float[] scores, double[] spreads, Settings settings) {
+    Uncertainty how = settings.uncertainty;
+    boolean fitted = how.typicalSpreadPx != null;
+    int count = scores.length, a = settings.outerEyes[0], b = settings.outerEyes[1];
+    double[] r = new double[count], sigmas = new double[count], visible = new double[count];
+    double mean = 0;
+    for (int i = 0; i < count; ++i) {
+      r[i] = Math.log(Math.max(spreads[i], 1e-3) / (fitted ? how.typicalSpreadPx[i] : 1.06 * settings.stride));
+      mean += r[i] / count;
+    }
+    double eyes = Math.hypot(points[2 * a] - points[2 * b], points[2 * a + 1] - points[2 * b + 1]);
+    double across = Math.max(-1, Math.min(1, Math.log(Math.max(eyes, 1e-3) / how.typicalEyesPx)));
+    for (int i = 0; i < count; ++i) {
+      double typical = fitted ? how.typicalSigmaPx[i] : 1.5096 * 1.06 * settings.stride;
+      sigmas[i] = typical * Math.exp(how.own * r[i] + how.face * mean + how.eyes * across);
+      double away = (r[i] + how.seenFace * mean - how.threshold) / how.width;
+      visible[i] = scores[i] / (1 + Math.exp(Math.max(-50, Math.min(50, away))));
+    }
+    return new Face(points, scores, spreads, sigmas, visible);
   }
 
   /** Returns the landmarks, in the picture, of the face that the anchors mark. */
   public static Face find(byte[] rgb, int width, int height, double[] anchors, Network network, Settings settings) {
     Alignment alignment = align(anchors, settings);
     Face face = decode(network.run(quantise(crop(rgb, width, height, alignment, settings))), settings);
-    return new Face(alignment.toImage(face.points), face.scores);
+    double[] points = alignment.toImage(face.points);
+    for (int i = 0; i < face.scores.length; ++i) {
+      double x = points[2 * i], y = points[2 * i + 1];
+      face.sigmas[i] /= alignment.scale();
+      if (x < 0 || y < 0 || x > width || y > height) {
+        face.visible[i] = 0;
+      }
+    }
+    return new Face(points, face.scores, face.spreads, face.sigmas, face.visible);
   }
 }

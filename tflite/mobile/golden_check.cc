@@ -68,6 +68,8 @@ int main(int count, char** arguments) try {
   const auto quantisation = numbers("map_quantisation"), decoder = numbers("decoder"), anchors = numbers("template");
   settings.map_scale = quantisation[0], settings.map_zero_point = static_cast<int>(quantisation[1]);
   settings.logit_scale = decoder[0], settings.window_radius = static_cast<int>(decoder[1]);
+  const auto how = numbers("uncertainty");
+  settings.uncertainty = {numbers("typical_spread_px"), numbers("typical_sigma_px"), how[0], how[1], how[2], how[3], how[4], how[5], how[6]};
   for (int i = 0; i < 4; ++i) settings.anchors[i] = {anchors[2 * i], anchors[2 * i + 1]};
 
   const auto five = numbers("five"), matrix = numbers("matrix"), image_points = numbers("image_points");
@@ -90,16 +92,22 @@ int main(int count, char** arguments) try {
   int stored_difference = 0;
   for (size_t i = 0; i < taken.size(); ++i) stored_difference = std::max(stored_difference, std::abs(taken[i] + 128 - expected_crop[i]));
   const auto scores = golden["scores"].values<float>();
+  const auto sigmas = numbers("sigmas"), visible = numbers("visible");
+  double sigma_difference = 0, visible_difference = 0;
   for (size_t i = 0; i < face.points.size(); ++i) {  // in crop pixels
     const double off = std::hypot(face.points[i].x - image_points[2 * i], face.points[i].y - image_points[2 * i + 1]);
     point_difference = std::max(point_difference, off * alignment.scale());
     score_difference = std::max(score_difference, double(std::abs(face.scores[i] - scores[i])));
+    sigma_difference = std::max(sigma_difference, std::abs(face.sigmas[i] / sigmas[i] - 1));
+    visible_difference = std::max(visible_difference, std::abs(face.visible[i] - visible[i]));
   }
   bool good = report("matrix", matrix_difference, 1e-9);
   good &= report("crop", crop_difference, 0);
   good &= report("stored", stored_difference, 0);
   good &= report("points_px", point_difference, 0.01);
   good &= report("scores", score_difference, 1e-4);
+  good &= report("sigmas", sigma_difference, 1e-3);
+  good &= report("visible", visible_difference, 1e-3);
   return good ? 0 : 1;
 } catch (const std::exception& error) {
   std::cerr << "error: " << error.what() << "\n";

@@ -20,6 +20,13 @@ struct Point {
   double x, y;
 };
 
+// How spreads are read: output.uncertainty of the file. The values here are of a file that nothing was fitted to.
+struct Uncertainty {
+  std::vector<double> typical_spread_px, typical_sigma_px;  // of each point; where they are empty, 4.24 and 6.40 of a stride of 4
+  double typical_eyes_px = 1, own = 1, face = 0, eyes = 0;
+  double seen_face = 0, threshold = 0, width = 0.1;
+};
+
 // What a model file says of itself; the values here are those of the published 128-pixel int8 files.
 struct Settings {
   int size = 128;       // side of the crop, pixels
@@ -31,6 +38,8 @@ struct Settings {
   int window_radius = 3;     // of the decoder, cells
   // Left eye, right eye, nose tip, mouth centre as shares of the crop's side: crop.templates.label, or .detector for MediaPipe's detector.
   std::array<Point, 4> anchors = {{{0.340, 0.275}, {0.660, 0.275}, {0.500, 0.448}, {0.500, 0.605}}};
+  std::array<int, 2> outer_eyes = {66, 79};  // points.normaliser
+  Uncertainty uncertainty;
 };
 
 struct Picture {
@@ -40,7 +49,10 @@ struct Picture {
 
 struct Face {
   std::vector<Point> points;  // in the picture
-  std::vector<float> scores;  // 0..1
+  std::vector<float> scores;  // 0..1; their mean is the face's: how likely there is one
+  std::vector<double> spreads;  // of the maps, crop pixels
+  std::vector<double> sigmas;   // in the picture: the true point lies within in 68 of 100 cases, within twice as much in 95
+  std::vector<double> visible;  // 0..1: not behind something, not behind the face itself, not outside the picture
 };
 
 // The similarity from picture to crop: u = a x + b y + c, v = d x + e y + f.
@@ -180,7 +192,7 @@ inline std::vector<int8_t> quantise(const std::vector<uint8_t>& pixels) {
   return stored;
 }
 
-// Returns points in crop pixels and scores from maps (grid, grid, points), int8 as the file gives them.
+// Returns points and spreads in crop pixels and scores from maps (grid, grid, points), int8 as the file gives them.
 //
 // A point is the expectation of the soft-max over the window round the highest cell (the first in reading order), cut at the border.
 inline Face decode(const std::vector<int8_t>& maps, const Settings& settings) {
@@ -190,7 +202,7 @@ inline Face decode(const std::vector<int8_t>& maps, const Settings& settings) {
   for (int stored = -128; stored < 128; ++stored) {
     mass_of[stored + 128] = std::exp(settings.logit_scale * settings.map_scale * (stored - settings.map_zero_point));
   }
-  Face face{std::vector<Point>(count), std::vector<float>(count)};
+  Face face{std::vector<Point>(count), std::vector<float>(count), std::vector<double>(count), {}, {}};
   for (int point = 0; point < count; ++point) {
     int peak = 0;
     double all = 0;
@@ -200,17 +212,44 @@ inline Face decode(const std::vector<int8_t>& maps, const Settings& settings) {
       all += mass_of[value + 128];
     }
     const int radius = settings.window_radius, row = peak / grid, column = peak % grid;
-    double inside = 0, x = 0, y = 0;
+    double inside = 0, x = 0, y = 0, square = 0;  // moments from the peak's cell
+    int window = 0;
     for (int j = std::max(0, row - radius); j <= std::min(grid - 1, row + radius); ++j) {
       for (int i = std::max(0, column - radius); i <= std::min(grid - 1, column + radius); ++i) {
         const double mass = mass_of[maps[(size_t(j) * grid + i) * count + point] + 128];
-        inside += mass, x += mass * (i + 0.5), y += mass * (j + 0.5);
+        const double right = i - column, down = j - row;
+        inside += mass, x += mass * right, y += mass * down, square += mass * (right * right + down * down), ++window;
       }
     }
-    face.points[point] = {settings.stride * x / inside, settings.stride * y / inside};
-    face.scores[point] = static_cast<float>(inside / all);
+    x /= inside, y /= inside;
+    face.points[point] = {settings.stride * (column + 0.5 + x), settings.stride * (row + 0.5 + y)};
+    const double base = double(window) / cells;  // what a flat map has there
+    face.scores[point] = static_cast<float>(std::max(inside / all - base, 0.0) / (1 - base));
+    face.spreads[point] = settings.stride * std::sqrt(std::max(square / inside - x * x - y * y, 0.0) / 2);
   }
   return face;
+}
+
+// Fills in sigmas, in crop pixels, and visibilities of points within the picture, from what a crop's maps say.
+inline void read_spreads(const Settings& settings, Face* face) {
+  const Uncertainty& how = settings.uncertainty;
+  const size_t count = face->points.size();
+  const bool fitted = !how.typical_spread_px.empty();
+  std::vector<double> r(count);
+  double mean = 0;
+  for (size_t i = 0; i < count; ++i) {
+    r[i] = std::log(std::max(face->spreads[i], 1e-3) / (fitted ? how.typical_spread_px[i] : 1.06 * settings.stride));
+    mean += r[i] / count;
+  }
+  const Point a = face->points[settings.outer_eyes[0]], b = face->points[settings.outer_eyes[1]];
+  const double across = std::log(std::max(std::hypot(a.x - b.x, a.y - b.y), 1e-3) / how.typical_eyes_px);
+  const double face_part = how.face * mean + how.eyes * std::clamp(across, -1.0, 1.0);
+  face->sigmas.resize(count), face->visible.resize(count);
+  for (size_t i = 0; i < count; ++i) {
+    face->sigmas[i] = (fitted ? how.typical_sigma_px[i] : 1.5096 * 1.06 * settings.stride) * std::exp(how.own * r[i] + face_part);
+    const double away = (r[i] + how.seen_face * mean - how.threshold) / how.width;
+    face->visible[i] = face->scores[i] / (1 + std::exp(std::clamp(away, -50.0, 50.0)));
+  }
 }
 
 // Runs one inference: takes the stored crop, size x size x 3 int8, and returns the stored maps.
@@ -220,7 +259,13 @@ using Network = std::function<std::vector<int8_t>(const std::vector<int8_t>&)>;
 inline Face find(const Picture& picture, const std::array<Point, 4>& anchors, const Network& network, const Settings& settings) {
   const Alignment alignment = align(anchors, settings);
   Face face = decode(network(quantise(crop(picture, alignment, settings))), settings);
-  for (Point& point : face.points) point = alignment.to_image(point);
+  read_spreads(settings, &face);
+  for (size_t i = 0; i < face.points.size(); ++i) {
+    Point& point = face.points[i];
+    point = alignment.to_image(point);
+    face.sigmas[i] /= alignment.scale();
+    if (point.x < 0 || point.y < 0 || point.x > picture.width || point.y > picture.height) face.visible[i] = 0;
+  }
   return face;
 }
 

@@ -21,7 +21,7 @@ from zoo.alignment import DETECTOR_TEMPLATE, LABEL_TEMPLATE
 from zoo.errors import ZooError
 from zoo.runtime import metadata_schema as schema
 from zoo.runtime.inspection import TensorInfo
-from zoo.runtime.metadata_block import Block, attach, detach
+from zoo.runtime.metadata_block import Block, attach, detach, with_files
 from zoo.schemes import SCHEMES, map_to
 from zoo.stations import DEFINITION, PointMap
 from zoo.uncertainty import Uncertainty, from_json
@@ -123,7 +123,7 @@ def with_uncertainty(content: bytes, path: Path, uncertainty: Uncertainty) -> by
         raise ZooError(f"{path} carries no {DOCUMENT}: what its points are is not known; export it anew (python -m tflite export RUN)")
     document = json.loads(block.files[DOCUMENT])
     document["output"]["uncertainty"] = uncertainty.to_json()
-    return attach(content, Block(block.model, block.files | {DOCUMENT: _as_file(document)}))
+    return with_files(content, block.files | {DOCUMENT: _as_file(document)})
 
 
 def uncertainty_of(content: bytes, path: Path) -> Uncertainty | None:

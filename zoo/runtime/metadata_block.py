@@ -51,6 +51,16 @@ def attach(content: bytes, block: Block) -> bytes:
     return _with_archive(pack(model), block.files)
 
 
+def with_files(content: bytes, files: dict[str, bytes]) -> bytes:
+    """Returns a .tflite file with other associated files of the same names; its block, weights and graph stay as they are.
+
+    Args:
+      content: of a whole TFLite file with metadata.
+      files: all that the block names.
+    """
+    return _with_archive(pack(unpack(content)), files)
+
+
 def detach(content: bytes, path: Path) -> Block | None:
     """Returns a file's metadata, or None where it has none.
 
