@@ -127,7 +127,9 @@ def test_zoo_imports_others_than_numpy_and_opencv_only_inside_functions():
 
 
 # What a distribution is imported as, where that is another name; flatbuffers comes with ai-edge-litert.
-IMPORTED_AS = {"opencv-python-headless": {"cv2"}, "ai-edge-litert": {"ai_edge_litert", "flatbuffers"}, "pillow": {"PIL"}}
+IMPORTED_AS = {
+    "opencv-python-headless": {"cv2"}, "ai-edge-litert": {"ai_edge_litert", "flatbuffers"}, "pillow": {"PIL"}, "pillow-heif": {"pillow_heif"},
+}  # fmt: skip
 
 
 def test_zoo_imports_nothing_that_the_package_does_not_ask_for():

@@ -325,7 +325,7 @@ def test_another_projects_metadata_is_refused(files, tmp_path):
     [
         (lambda m, d, n: d["input"].update(size_px=96), "inputs: it says [(1, 96, 96, 3)], found [(1, 128, 128, 3)]"),
         (lambda m, d, n: d["output"].update(grid=64), "outputs: it says [(1, 64, 64, 106)], found [(1, 32, 32, 106)]"),
-        (lambda m, d, n: d["output"].update(kind="points"), "outputs: it says [(1, 106), (1, 106, 2)], found [(1, 32, 32, 106)]"),
+        (lambda m, d, n: d["output"].update(kind="points"), "outputs: it says [(1, 106), (1, 106), (1, 106, 2)], found [(1, 32, 32, 106)]"),
         (lambda m, d, n: d["input"].update(type="float32"), "the input's type: it says float32, found int8"),
         (lambda m, d, n: d["input"].update(zero_point=-128), "scale and zero point: it says (0.0078125, -128), found (0.0078125, 0)"),
         (lambda m, d, n: d["input"].update(colours="BGR"), "colours: it says ('BGR', 1), found ('RGB', 1)"),

@@ -274,7 +274,7 @@ def read(content: bytes, path: Path, inputs: Sequence[TensorInfo], outputs: Sequ
         output, fitted = document["output"], document["output"].get("uncertainty")
         found = Description(
             document["weights"]["name"], document["input"]["size_px"], output["kind"], names, templates, block.model, document,
-            fitted and from_json(fitted, len(names)),
+            fitted and from_json(fitted, document["points"]["count"]),
         )  # fmt: skip
         problem = _contradiction(found, inputs, outputs)
     except ZooError:
