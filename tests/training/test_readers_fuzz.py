@@ -15,6 +15,7 @@ from training.data import checks
 from training.data.sources import parse_source, read_all
 from training.readers.problems import Problems
 from zoo.errors import ZooError
+from zoo.stations import DEFINITION
 
 SEED, CHANGES = 0, 20  # of each layout: 380 files in all
 PICTURES = (".png", ".jpg")
@@ -26,7 +27,8 @@ def labels_file(root, faces):
         layouts.save(root / "pictures" / f"{i}.png", one.image)
     names, points = np.array([f"{i}.png" for i in range(len(faces))]), np.array([one.points for one in faces])
     weights, mesh = np.ones(points.shape[:2], np.float32), np.zeros((len(faces), 478, 3), np.float32)
-    np.savez(root / "labels.npz", root=np.array(str(root / "pictures")), names=names, points=points, weights=weights, mesh=mesh)
+    about = {"root": np.array(str(root / "pictures")), "definition": np.array(DEFINITION)}
+    np.savez(root / "labels.npz", **about, names=names, points=points, weights=weights, mesh=mesh, hidden=weights == 0)
 
 
 LAYOUTS = (*layouts.LAYOUTS, ("labels", 106, labels_file))

@@ -94,9 +94,11 @@ def checked_headers(path: Path, needed: tuple[str, ...], possible: tuple[str, ..
     (names_shape, _), (shape, dtype) = found["names"], found["points"]
     if len(shape) != 3 or shape[2] != 2 or names_shape != shape[:1] or dtype.kind not in "iuf":
         raise ZooError(f"{path} has names of shape {names_shape} and points of shape {shape}; (N,) and (N, count, 2) are expected")
-    for key in ("names", *(key for key in ("groups", "splits") if key in found and key in possible)):
-        if found[key][1].kind not in "US" and names_shape[0]:
-            raise ZooError(f"{path} has {key} of type {found[key][1]}; text or bytes are expected")
-    if "yaw" in found and "yaw" in possible and found["yaw"][1].kind not in "biuf":
-        raise ZooError(f"{path} has yaw of type {found['yaw'][1]}; numbers are expected")
+    for key, kinds in {"names": "US", "groups": "US", "splits": "US", "yaw": "biuf"}.items():
+        if key not in found or (key != "names" and key not in possible) or not names_shape[0]:
+            continue
+        if found[key][1].kind not in kinds or found[key][0] != names_shape:
+            what = "text or bytes" if kinds == "US" else "numbers"
+            is_what = f"shape {found[key][0]} and type {found[key][1]}"
+            raise ZooError(f"{path} has {key} of {is_what}; {what} are expected, one for each of {names_shape[0]} names")
     return tuple(key for key in possible if key in found and found[key][0][:1] == names_shape)
