@@ -19,7 +19,6 @@ from demo import compare, disturb, draw, figures, intake, samples, snippets, tak
 from demo.compare import FacePosition, ModelFile
 from demo.memory import Memory
 from demo.scene import Picture, Scene, find_scene
-from zoo.errors import ZooError
 from zoo.landmarker import Landmarker
 from zoo.schemes import SCHEMES
 
@@ -373,7 +372,7 @@ def main() -> None:
     if not files:
         st.info(wording.NOTHING_PUBLISHED)
         return
-    try:
+    with wording.refusals_shown(st.error):
         left, right = st.columns([13, 8])
         with right:
             chosen = choose_files(files)
@@ -384,12 +383,11 @@ def main() -> None:
             scene = find_scene(picture, *located, {file: landmarker(file) for file in chosen}, times_of)
         elif not chosen:
             st.info(wording.NO_VARIANT)
-    except ZooError as error:
-        st.error(wording.refusal(error), icon=":material/error:")
     for name, tab in zip(VIEWS, st.tabs(list(VIEWS), key="view", on_change="rerun"), strict=True):
         with tab:
             if tab.open and (scene or name == "Accuracy and cost"):
-                VIEWS[name](scene)
+                with wording.refusals_shown(st.error):
+                    VIEWS[name](scene)
             elif tab.open:
                 st.caption(wording.NO_SCENE)
     st.caption(wording.PRIVACY)

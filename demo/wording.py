@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -128,6 +129,15 @@ def refusal(error: ZooError) -> str:
     """Returns one sentence or two of Markdown about what could not be used."""
     text = " ".join(str(error).split()).replace("[", "\\[").replace("*", "\\*").replace("`", "'")
     return f"**This cannot be used.** {text[:1].upper()}{text[1:]}."
+
+
+@contextlib.contextmanager
+def refusals_shown(show: Callable[..., object]) -> Iterator[None]:
+    """Shows what cannot be used as a sentence in the page's own way, wherever it is found out; nobody sees a stack trace."""
+    try:
+        yield
+    except ZooError as error:
+        show(refusal(error), icon=":material/error:")
 
 
 def to_click(names: Sequence[str], done: int) -> str:

@@ -221,7 +221,7 @@ def _pixels(values: Any) -> list:
 
 
 def as_csv(results: Iterable[Result], scheme: str) -> str:
-    """Returns CSV with a row per point; a picture without a face has one row with the rest empty, one that failed has none."""
+    """Returns CSV with a row per point, faces counted from 1 as on the page; a picture without a face has one row, one that failed none."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     columns = ["picture", "face", "face_score", "box_x0", "box_y0", "box_x1", "box_y1"]
@@ -231,7 +231,7 @@ def as_csv(results: Iterable[Result], scheme: str) -> str:
     for result in results:
         if not result.reason and not result.faces:
             writer.writerow([result.path, *[""] * (len(columns) - 1)])
-        for number, face in enumerate(result.faces):
+        for number, face in enumerate(result.faces, 1):
             record = _face_json(face, scheme)
             head = [result.path, number, record["score"], *(record["box"] or [""] * 4)]
             unknown = [""] * len(names)

@@ -16,10 +16,12 @@ import cv2
 import numpy as np
 import psutil
 import pytest
+from clips import even_times, write_clip
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from demo import compare, intake, samples
+from zoo.errors import ZooError
 
 ROOT = Path(__file__).parents[2]
 APP = str(ROOT / "demo" / "app.py")
@@ -241,6 +243,23 @@ def test_a_face_is_followed_through_a_video(page, tmp_path):
     again(page)
     raw = dict(zip(page.dataframe[0].value["file"], page.dataframe[0].value["trembling %"], strict=True))
     assert raw != smooth
+
+
+def test_a_video_that_a_view_cannot_use_is_refused_in_words(page, tmp_path, monkeypatch):
+    content = write_clip(tmp_path / "film.mp4", even_times(3)).read_bytes()
+
+    def refused(content, name):
+        raise ZooError(f"no frame of {name} can be decoded")
+
+    at(page, "Over time")
+    choose(page, "source", "Video")
+    page.file_uploader(key="video").set_value(("film.mp4", content, "video/mp4"))
+    again(page)
+    fine(page)
+    monkeypatch.setattr(intake, "read_clip", refused)
+    page.file_uploader(key="video").set_value(("other.mp4", content, "video/mp4"))
+    again(page)
+    assert not page.exception and "**This cannot be used.** No frame of 'other.mp4' can be decoded" in page.error[0].value
 
 
 def test_differences_are_magnified(page):

@@ -200,7 +200,8 @@ def test_csv_has_a_row_per_point(landmarker, album, capsys, tmp_path):
     assert main(["predict", str(album / "two.jpg"), str(album / "none.png"), "--csv", "--no-overlays", "--out", str(out)]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert len(rows) == 2 * 106 + 1
-    assert (rows[106]["face"], rows[106]["point"], rows[106]["name"]) == ("1", "0", get_scheme("106").names[0])
+    assert [rows[i]["face"] for i in (0, 105)] == ["1", "1"]  # counted from 1, as on the page
+    assert (rows[106]["face"], rows[106]["point"], rows[106]["name"]) == ("2", "0", get_scheme("106").names[0])
     assert [float(rows[0][key]) for key in ("score", "sigma", "visible")] == [0, 0.5, 1]
     assert [float(rows[105][key]) for key in ("score", "sigma", "visible")] == [1, 3, 0]
     assert rows[-1]["picture"].endswith("none.png") and rows[-1]["face"] == ""
