@@ -205,7 +205,7 @@ def float_file(spec: VariantSpec, arrays: dict[str, np.ndarray], precision: str 
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    return without_denormals(converter.convert())
+    return _converted(converter)
 
 
 def int8_file(spec: VariantSpec, folder: Path) -> bytes:
@@ -216,7 +216,8 @@ def int8_file(spec: VariantSpec, folder: Path) -> bytes:
 
     tf_keras.backend.clear_session()
     parent = runs.run_folder(runs.read_facts(folder)["parent"])
-    _, quantized = qat.build_quantized(spec, read_arrays(runs.weights_path(parent)))
+    with terminal.without_stderr():
+        _, quantized = qat.build_quantized(spec, read_arrays(runs.weights_path(parent)))
     qat.set_quantized(quantized, read_arrays(runs.weights_path(folder)))
     return int8_content(quantized, spec)
 
@@ -231,7 +232,7 @@ def int8_content(quantized: Any, spec: VariantSpec) -> bytes:
     converter = _converter(quantized, spec)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.inference_input_type = converter.inference_output_type = tf.int8
-    return without_denormals(converter.convert())
+    return _converted(converter)
 
 
 def post_training_file(spec: VariantSpec, arrays: dict[str, np.ndarray], crops: np.ndarray) -> bytes:
@@ -252,14 +253,21 @@ def post_training_file(spec: VariantSpec, arrays: dict[str, np.ndarray], crops: 
     converter.representative_dataset = lambda: ([crop[None].astype(np.float32) / 128 - 1] for crop in pinned)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.int8
-    return without_denormals(converter.convert())
+    return _converted(converter)
+
+
+def _converted(converter: Any) -> bytes:
+    """Returns what a converter makes; what TensorFlow says on the way, which no setting switches off, is kept back."""
+    with terminal.without_stderr():
+        return without_denormals(converter.convert())
 
 
 def _network(spec: VariantSpec, arrays: dict[str, np.ndarray], scale_input: bool = True) -> Any:
     import tf_keras
 
     tf_keras.backend.clear_session()
-    return without_normalisation(build(spec, tf_keras, batch_size=1, scale_input=scale_input), tf_keras, arrays)
+    with terminal.without_stderr():  # the first operation lists the devices
+        return without_normalisation(build(spec, tf_keras, batch_size=1, scale_input=scale_input), tf_keras, arrays)
 
 
 def _converter(model: Any, spec: VariantSpec) -> Any:
@@ -269,5 +277,7 @@ def _converter(model: Any, spec: VariantSpec) -> Any:
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     call = tf.function(lambda crop: model(crop, training=False))
-    frozen = convert_variables_to_constants_v2(call.get_concrete_function(tf.TensorSpec((1, spec.size, spec.size, 3), tf.float32, "crop")))
+    with terminal.without_stderr():
+        function = call.get_concrete_function(tf.TensorSpec((1, spec.size, spec.size, 3), tf.float32, "crop"))
+        frozen = convert_variables_to_constants_v2(function)
     return tf.lite.TFLiteConverter.from_concrete_functions([frozen], tf.Module())

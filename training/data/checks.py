@@ -151,7 +151,7 @@ def _glance(face: Face) -> Problem | None:
 
 
 def _remember(findings: Findings, sample: Sample, seen: object) -> None:
-    findings.paths.append(digest(str(sample.path).encode()))
+    findings.paths.append(digest(os.fsencode(sample.path)))
     findings.contents.append(seen[2] if isinstance(seen, tuple) else 0)
     findings.labels.append(digest(sample.native_points.tobytes()))
     findings.groups.append(digest(sample.group.encode()))

@@ -124,7 +124,8 @@ def fingerprint(name: str) -> str:
     for sample in read_source(name, Problems()):
         path = sample.path if sample.path.exists() else Path(str(sample.path).partition("#")[0])
         stat = os.stat(path) if path.exists() else None
-        total.update(f"{sample.path.name} {stat and (stat.st_size, stat.st_mtime_ns)} {sample.group} {sample.split}".encode())
+        about = f"{sample.path.name} {stat and (stat.st_size, stat.st_mtime_ns)} {sample.group} {sample.split}"
+        total.update(about.encode("utf-8", "surrogateescape"))
         for array in (sample.native_points, sample.image_points, sample.weights, sample.mesh):
             total.update(b"" if array is None else array.tobytes())
     return total.hexdigest()
