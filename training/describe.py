@@ -63,7 +63,8 @@ def main(args: argparse.Namespace) -> int:
     described, empty = [], []
     for number, source in enumerate(args.source):
         try:
-            summary, problems = _look_at(source, args)
+            earlier = sum(_sheet_name(other) == _sheet_name(source) for other in args.source[:number])
+            summary, problems = _look_at(source, args, SHEETS / f"{_sheet_name(source)}{f'-{earlier + 1}' * bool(earlier)}.png")
         except ZooError as error:
             empty.append(str(error))
             if len(args.source) > 1:
@@ -87,7 +88,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _look_at(given: str, args: argparse.Namespace) -> tuple[dict[str, Any], Problems]:
+def _look_at(given: str, args: argparse.Namespace, sheet_path: Path) -> tuple[dict[str, Any], Problems]:
     """Returns the summary of one source, its contact sheet drawn, and what is wrong with it."""
     path, words = split_name(given)
     name = "@".join([path, *([args.format] if args.format else []), *words])
@@ -107,9 +108,13 @@ def _look_at(given: str, args: argparse.Namespace) -> tuple[dict[str, Any], Prob
         problems.add(said)
     summary = describe(name, source, findings, problems)
     if findings.kept and not args.no_sheet:
-        path = args.sheet or SHEETS / f"{re.sub('[^A-Za-z0-9@._-]+', '_', Path(given).name) or 'source'}.png"
-        summary["sheet"] = str(write_image(path, sheet(findings.kept)))
+        summary["sheet"] = str(write_image(args.sheet or sheet_path, sheet(findings.kept)))
     return summary, problems
+
+
+def _sheet_name(source: str) -> str:
+    """Returns what a source's contact sheet is called; sources of one name in two folders are told apart by numbers."""
+    return re.sub("[^A-Za-z0-9@._-]+", "_", Path(source).name) or "source"
 
 
 def _benchmark(args: argparse.Namespace) -> int:

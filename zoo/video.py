@@ -187,9 +187,10 @@ def summary(tally: Tally, condition: Condition, video: Video | None, written: Pa
         lines.append(f"skipped: {_counted(condition.broken, 'packet')} could not be decoded ({condition.fault})")
     if condition.damaged:
         lines.append(f"damaged: {_counted(condition.damaged, 'frame')} could be decoded in part alone")
-    if condition.retimed or condition.joined:
-        retimed, joined = _counted(condition.retimed, "frame"), _counted(condition.joined, "time")
-        lines.append(f"time stamps: {retimed} without a usable one follow the frame rate, and they jumped back {joined}")
+    if condition.retimed:
+        lines.append(f"time stamps: {_counted(condition.retimed, 'frame')} without a usable one; their times follow from the frame rate")
+    if condition.joined:
+        lines.append(f"time stamps jump back {_counted(condition.joined, 'time')}: joined recordings; the times go on")
     if condition.ended_early:
         lines.append(f"the file ends early: {condition.ended_early}; it was processed as far as it goes")
     elif video is not None and not tally.stopped and not tally.limited:
