@@ -26,6 +26,7 @@ STUDIES = {
     "tricks": "what is lost by leaving out one at a time",
     "video": "how steady, how late and how fast the points are on moving pictures",
     "recognition": "whether better landmarks make better face recognition",
+    "detection": "how many faces are found, which way up and how small, and in what time",
 }
 
 
