@@ -37,9 +37,9 @@ class Search:
 
 
 # The short-range network finds nine in ten faces with eyes 5 px apart in its input and nearly all with 7 px. So "fast" finds eyes that are
-# 12 px or 1.8 % of the longer side apart, whichever is more; "thorough" those that are 9 px apart, however large the picture, in time that
+# 10 px or 1.4 % of the longer side apart, whichever is more; "thorough" those that are 10 px apart, however large the picture, in time that
 # grows with its pixels.
-SEARCHES = {"fast": Search(0.535, 384), "thorough": Search(0.7, math.inf)}
+SEARCHES = {"fast": Search(0.535, 384), "thorough": Search(0.55, math.inf)}
 DEFAULT_SEARCH, DEFAULT_RANGE = "fast", "short"
 
 # The longer side at the coarsest scale, where a face may fill the picture; of a strip, the shorter side is half of this.
@@ -48,7 +48,7 @@ COARSEST_PX = 96
 LEVEL_RATIO = 4.2
 # Of an input; larger levels are searched in tiles that have `TILE_OVERLAP_PX` in common: the largest face that the next coarser level may
 # miss, with eyes of 8 px times `LEVEL_RATIO` there, a box of 2.5 eye distances, and margin.
-TILE_PX, TILE_OVERLAP_PX = 512, 96
+TILE_PX, TILE_OVERLAP_PX = 608, 96
 # Sides added, as a share of the picture's longer side (of a strip, of twice its shorter one), when nothing was found: very tight crops show
 # no outline of a head.
 PADDINGS = (0.25, 0.75)
@@ -258,9 +258,10 @@ def _look(image: np.ndarray, name: str, to_picture: Callable[[np.ndarray], np.nd
 def _tiles(image: np.ndarray, step: int) -> Iterator[tuple[np.ndarray, int, int]]:
     """Yields windows that cover the image, filled up with black to sides that are multiples of `step`, and where each begins."""
     height, width = image.shape[:2]
-    for y in _starts(height):
-        for x in _starts(width):
-            tile = image[y : y + TILE_PX, x : x + TILE_PX]
+    (rows, tall), (columns, wide) = _parts(height), _parts(width)
+    for y in rows:
+        for x in columns:
+            tile = image[y : y + tall, x : x + wide]
             sides = [-(-side // step) * step for side in tile.shape[:2]]
             top, left = (sides[0] - tile.shape[0]) // 2, (sides[1] - tile.shape[1]) // 2
             if tile.shape[:2] != tuple(sides):
@@ -270,12 +271,13 @@ def _tiles(image: np.ndarray, step: int) -> Iterator[tuple[np.ndarray, int, int]
             yield tile, x - left, y - top
 
 
-def _starts(length: int) -> list[int]:
-    """Returns where tiles begin, evenly spread over `length` with at least `TILE_OVERLAP_PX` in common."""
+def _parts(length: int) -> tuple[list[int], int]:
+    """Returns where the fewest tiles begin that cover `length` with at least `TILE_OVERLAP_PX` in common, and their one length."""
     if length <= TILE_PX:
-        return [0]
-    steps = math.ceil((length - TILE_PX) / (TILE_PX - TILE_OVERLAP_PX))
-    return np.linspace(0, length - TILE_PX, steps + 1).round().astype(int).tolist()
+        return [0], length
+    count = math.ceil((length - TILE_OVERLAP_PX) / (TILE_PX - TILE_OVERLAP_PX))
+    side = math.ceil((length + (count - 1) * TILE_OVERLAP_PX) / count)
+    return np.linspace(0, length - side, count).round().astype(int).tolist(), side
 
 
 # ---- each face once, and surely ------------------------------------------------------------------------------------------------------
@@ -313,8 +315,9 @@ def _from_close_by(candidate: _Candidate, halves: Halves) -> _Candidate | None:
             if (best is None or score > best.score) and np.abs(table[:2].mean(0) - input_px / 2).max() < input_px / 4:
                 back = (_turned_back(table, quarters, window.shape) / scale + [left, top]) / halved
                 best, upright = replace(seen, table=back), seen.is_sure
-        if quarters == 0 and (candidate.is_sure or upright or (best is None and candidate.score < USUAL_SCORE)):
-            break  # upright, or nothing there that may be a face
+        weak = candidate.score < USUAL_SCORE and (best is None or best.score < USUAL_SCORE)
+        if quarters == 0 and (candidate.is_sure or upright or weak):
+            break  # upright, or nothing there that may be a face: one upside down is seen from close by as well
     if best is None:
         return candidate if candidate.score >= UNCONFIRMED_SCORE else None
     needed = next(score for below, score in NEEDED_SCORES if candidate.score <= below)

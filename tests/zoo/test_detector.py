@@ -155,7 +155,8 @@ def test_a_sure_upright_face_costs_one_call_for_each_scale(monkeypatch):
 def test_the_work_is_bounded_by_the_pictures_pixels(monkeypatch, shape):
     one = BlobFinder()
     monkeypatch.setattr(detector, "network", lambda name: one)
-    assert detect_faces(np.zeros((*shape, 3), np.uint8), search="thorough") == []
+    dark = np.broadcast_to((np.arange(shape[1]) % 50).astype(np.uint8)[None, :, None], (*shape, 3))  # no blob, and not of one colour
+    assert detect_faces(dark, search="thorough") == []
     assert max(map(max, one.windows)) <= detector.TILE_PX
     # All scales have less than 1.1 times the finest one's pixels, and tiles that overlap twice as many; what is searched again when nothing
     # was found is bounded by itself. A strip of few pixels is a row of tiles that are black but for it.

@@ -258,18 +258,21 @@ def _machine() -> str:
 def findings(rotation: Sequence[dict], small: Sequence[dict], speed: Sequence[dict]) -> tuple[str, str, str]:
     """Returns three sentences that follow from the figures."""
     upright, least = rotation[0], min(rotation, key=lambda row: row["found %"])
-    worst = max(rotation, key=lambda row: row["error of upright's"])
+    worst = max(rotation, key=lambda row: row[_OF_UPRIGHT])
     first = (
         f"Upright {upright['found %']:g} % of the faces are found, with an error of {upright['nme %']:.2f} % of the distance between the "
-        f"outer eye corners; of pictures rotated in steps of 15 degrees, at least {least['found %']:g} % (at {least['degrees']} degrees), with at "
-        f"most {worst[_OF_UPRIGHT]:.2f} times the error (at {worst['degrees']} degrees)."
+        f"outer eye corners; of pictures rotated in steps of 15 degrees, at least {least['found %']:g} % (at {least['degrees']} degrees), "
+        f"with at most {worst[_OF_UPRIGHT]:.2f} times the error (at {worst['degrees']} degrees)."
     )
     promised = [row for row in small if row["face %"] >= SMALL_SHARE]
+    fast, thorough, all_sizes = (
+        float(np.mean([row[f"{search} found %"] for row in rows]))
+        for search, rows in (("fast", promised), ("thorough", promised), ("thorough", small))
+    )
     second = (
-        f"Of faces of {SMALL_SHARE:g} % of the picture's longer side and more the fast search finds "
-        f"{np.mean([row['fast found %'] for row in promised]):.1f} %, the thorough one "
-        f"{np.mean([row['thorough found %'] for row in promised]):.1f} %; of all sizes tried, down to {min(row['eyes px'] for row in small)} px "
-        f"between the eyes, the thorough one finds {np.mean([row['thorough found %'] for row in small]):.1f} %."
+        f"Of faces of {SMALL_SHARE:g} % of the picture's longer side and more the fast search finds {fast:.1f} %, the thorough one "
+        f"{thorough:.1f} %; of all sizes tried, down to {min(row['eyes px'] for row in small)} px between the eyes, the thorough one finds "
+        f"{all_sizes:.1f} %."
     )
     if not speed:
         return first, second, "Nothing was timed."
@@ -279,11 +282,11 @@ def findings(rotation: Sequence[dict], small: Sequence[dict], speed: Sequence[di
 
 
 _OF_UPRIGHT = "error of upright's"
-_NOTES = """A face is found when the mean error over its labelled points is below 15 % of the distance between the outer eye corners. Rotated
-pictures are put into a black border, nothing is cut off. Small faces are whole pictures scaled down and put on a smooth random background;
-"face %" is 2.5 times the distance between the eyes, the detector's box, over the longer side; "others" are finds that are no labelled face,
-some of which are faces that nobody labelled. Times are medians, in turns in random order; "detector" is `detect_faces`, "one pass" adds one
-run of the network for each face, "fast" (the default) two."""
+_NOTES = """A face is found when the mean error over its labelled points is below 15 % of the distance between the outer eye corners.
+Rotated pictures are put into a black border, nothing is cut off. Small faces are whole pictures scaled down and put on a smooth random
+background; "face %" is 2.5 times the distance between the eyes, the detector's box, over the longer side; "others" are finds that are no
+labelled face, some of which are faces that nobody labelled. Times are medians, in turns in random order; "detector" is `detect_faces`,
+"one pass" adds one run of the network for each face, "fast" (the default) two."""
 
 
 def plot(rotation: Sequence[dict], small: Sequence[dict]) -> Any:
