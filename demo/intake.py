@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -25,6 +26,7 @@ CLIP_SIDE_PX = 480
 MAX_DECODED_FRAMES = 3000
 MAX_DECODING_S = 15.0
 
+_decoding = threading.Lock()  # one at a time, for all visitors: decoding takes several times what is kept of a picture
 _PICTURES = "JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF and HEIC pictures are possible"
 
 
@@ -39,7 +41,8 @@ def read_picture(content: bytes, name: str = "the picture") -> np.ndarray:
       ZooError: it is empty, too large in bytes or pixels (which its header tells, before anything is decoded), damaged or no picture.
     """
     _check_bytes(content, name, MAX_PICTURE_BYTES, _PICTURES)
-    return read_image(content, name=name, max_megapixels=MAX_MEGAPIXELS)
+    with _decoding:
+        return read_image(content, name=name, max_megapixels=MAX_MEGAPIXELS)
 
 
 def read_frames(content: bytes, name: str = "the video") -> list[VideoFrame]:

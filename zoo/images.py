@@ -16,6 +16,7 @@ from zoo.errors import ZooError, one_line
 from zoo.files import write_whole
 
 MAX_MEGAPIXELS = 100
+MAX_DECODING_BYTES = 800_000_000  # of a picture on its way: what its decoder holds, by `_DECODING_BYTES`, and the result
 
 # What a folder is searched for. A file named by the user is tried whatever its suffix.
 SUFFIXES = frozenset(
@@ -33,7 +34,7 @@ def read_image(
     """Returns a picture as (H, W, 3) RGB uint8, turned upright by its EXIF tag, transparency laid over white.
 
     The first frame of an animation is taken. 16-bit samples are scaled to 8 bits, not clipped. Beside the result it takes no more than the
-    decoded picture's 4 bytes a pixel, 8 where it is turned.
+    decoded picture's 4 bytes a pixel, or what `_DECODING_BYTES` says of its format.
 
     Args:
       source: a path, or a file's bytes; what it is follows from the content alone.
@@ -41,11 +42,11 @@ def read_image(
       max_megapixels: the most that is read.
 
     Raises:
-      ZooError: the file is missing, empty, truncated, a folder, no picture, or larger than `max_megapixels`; a picture
-        that large is refused by its header and never decoded.
+      ZooError: the file is missing, empty, truncated, a folder, no picture, or larger than `max_megapixels` or `MAX_DECODING_BYTES`;
+        a picture that large is refused by its header and never decoded.
     """
     # Pillow takes a tenth of a second to import, which `list` and `show` need not pay.
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     if isinstance(source, bytes):
         name, opened = name or "the picture", BytesIO(source)
@@ -81,23 +82,26 @@ def read_image(
         width, height = file.size
         if width * height > max_megapixels * 1_000_000:
             raise ZooError(f"{name} has {width} x {height} = {width * height / 1e6:.0f} megapixels; {limit}")
+        needed = width * height * _DECODING_BYTES.get(file.format, 4)
+        if needed > MAX_DECODING_BYTES:
+            most = MAX_DECODING_BYTES // _DECODING_BYTES[file.format] / 1e6
+            raise ZooError(f"{name} has {width * height / 1e6:.0f} megapixels as {file.format}, which takes {needed >> 20} MB to decode; "
+                           f"at most {most:.0f} megapixels are possible in this format: save it as JPEG or PNG")  # fmt: skip
         try:
             file.load()
         except Exception as error:
             raise ZooError(f"{name} is truncated or damaged after its header ({one_line(error)}); save or copy it again") from None
         try:
-            upright = ImageOps.exif_transpose(file, in_place=False) if file.getexif().get(_ORIENTATION, 1) != 1 else file
-        except Exception:
-            upright = file
-        try:
-            return _to_rgb(upright, name)
-        except (ValueError, OSError) as error:
-            if isinstance(error, ZooError):
-                raise
-            raise ZooError(f"{name} has pixels of mode {upright.mode} ({one_line(error)}); save it as RGB or greyscale") from None
+            return _to_rgb(file, name)
+        except ZooError:
+            raise
+        except Exception as error:
+            raise ZooError(f"{name} has pixels of mode {file.mode} ({one_line(error)}); save it as RGB or greyscale") from None
 
 
-_ORIENTATION = 0x0112  # EXIF's tag
+# Bytes that decoding takes for each pixel at most, the result's 3 among them; Pillow itself holds up to 4, some decoders several copies.
+_DECODING_BYTES = {"WEBP": 20, "AVIF": 20, "HEIF": 20, "JPEG2000": 24, "TIFF": 8}
+_ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)  # EXIF's tag, and where it exchanges width and height
 _STRIP_PIXELS = 1_000_000  # converted at a time, so that no second copy of a large picture is made
 
 
@@ -138,21 +142,43 @@ def _check_file(path: Path, name: str) -> None:
 
 
 def _to_rgb(image: Any, name: str) -> np.ndarray:
-    """Returns a decoded Pillow image as (H, W, 3) uint8, converted strip by strip."""
-    if image.mode.startswith(("I", "F")):
-        return as_rgb(_eight_bits(np.asarray(image), image.mode, name))
-    mode = "RGBA" if image.has_transparency_data else "RGB"
-    rgb = np.empty((image.height, image.width, 3), np.uint8)
-    rows = max(1, _STRIP_PIXELS // image.width)
-    for top in range(0, image.height, rows):
-        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
-        rgb[top : top + rows] = as_rgb(np.asarray(strip.convert(mode)))
-    return rgb
+    """Returns a decoded Pillow image as (H, W, 3) uint8, upright, converted strip by strip into its place."""
+    (width, height), turned = image.size, _turned(image)
+    upright = np.empty((width, height, 3) if turned in _SIDEWAYS else (height, width, 3), np.uint8)
+    stored = _as_stored(upright, turned)
+    rows = max(1, _STRIP_PIXELS // width)
+    strips = [(top, (0, top, width, min(height, top + rows))) for top in range(0, height, rows)]
+    wide, mode = image.mode.startswith(("I", "F")), "RGBA" if image.has_transparency_data else "RGB"
+    if wide:
+        extremes = [(samples.min(), samples.max()) for _, box in strips for samples in [np.asarray(image.crop(box))]]
+        limits = float(np.min(extremes)), float(np.max(extremes))
+    for top, box in strips:
+        strip = image.crop(box)
+        pixels = _eight_bits(np.asarray(strip), limits, image.mode, name) if wide else np.asarray(strip.convert(mode))
+        stored[top : top + rows] = as_rgb(pixels)
+    return upright
 
 
-def _eight_bits(samples: np.ndarray, mode: str, name: str) -> np.ndarray:
-    """Returns samples of 16 bits, of 32 bits that hold 8 or 16, or floats from 0 to 1 as uint8."""
-    low, high = float(samples.min()), float(samples.max())
+def _turned(image: Any) -> int:
+    """Returns the EXIF tag's value, 1 (upright) where there is none or it cannot be read."""
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception:
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _as_stored(upright: np.ndarray, turned: int) -> np.ndarray:
+    """Returns the view (H, W, 3) of an upright picture in which it lies as a file of this EXIF tag stores it."""
+    if turned in _SIDEWAYS:
+        quarter, step = {6: 1, 8: -1}.get(turned), 1 if turned == 5 else -1
+        return np.rot90(upright, quarter) if quarter else upright.transpose(1, 0, 2)[::step, ::step]
+    return upright[:: -1 if turned in (3, 4) else 1, :: -1 if turned in (2, 3) else 1]
+
+
+def _eight_bits(samples: np.ndarray, limits: tuple[float, float], mode: str, name: str) -> np.ndarray:
+    """Returns samples of 16 bits, of 32 bits that hold 8 or 16, or floats from 0 to 1 as uint8; `limits` are the whole picture's."""
+    low, high = limits
     if mode == "I" and low >= 0 and high <= 255:
         return samples.astype(np.uint8)
     if samples.dtype.kind in "iu" and low >= 0 and high <= 65535:

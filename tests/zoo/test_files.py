@@ -7,6 +7,8 @@ import signal
 import stat
 import subprocess
 import sys
+import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 
 from zoo.errors import ZooError, unknown
 from zoo.files import read_json, read_npz, sha256, write_json, write_whole
+from zoo.nets.weights import read_arrays
 from zoo.terminal import format_table, run, show
 
 ROOT = Path(__file__).parents[2]
@@ -152,6 +155,56 @@ def test_an_archive_broken_in_any_way_is_named_in_one_line(tmp_path):
         with pytest.raises(ZooError) as error:
             read_npz(path)
         assert str(path) in str(error.value) and "\n" not in str(error.value), how
+
+
+def archive_of_zeros(path, megabytes):
+    """Writes a small archive that holds many megabytes."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.npy", "w", force_zip64=True) as member:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (megabytes << 18,)}
+        np.lib.format.write_array_header_1_0(member, header)
+        for _ in range(megabytes):
+            member.write(bytes(1 << 20))
+    return path
+
+
+def test_arrays_that_take_too_much_are_refused_by_their_headers(tmp_path):
+    path = archive_of_zeros(tmp_path / "zeros.npz", 600)
+    assert path.stat().st_size < 1 << 20
+    tracemalloc.start()
+    with pytest.raises(ZooError, match="take 600 MB; at most 512 MB"):
+        read_npz(path)
+    with pytest.raises(ZooError, match="take 600 MB; at most 256 MB"):
+        read_arrays(path)
+    assert tracemalloc.get_traced_memory()[1] < 20 << 20
+    tracemalloc.stop()
+    assert read_npz(path, omit=("a",)) == {}
+
+
+def test_a_header_that_promises_more_than_there_is_takes_no_memory_first(tmp_path):
+    for shape in ((1 << 40,), (-4,), (3, -4, -5)):
+        with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive, archive.open("a.npy", "w") as member:
+            np.lib.format.write_array_header_1_0(member, {"descr": "<f4", "fortran_order": False, "shape": shape})
+            member.write(bytes(100))
+        with pytest.raises(ZooError):
+            read_npz(tmp_path / "a.npz")
+
+
+def test_json_too_deep_or_too_large_is_named(tmp_path, monkeypatch):
+    (tmp_path / "deep.json").write_text("[" * 200_000)
+    with pytest.raises(ZooError, match="too deep within one another"):
+        read_json(tmp_path / "deep.json")
+    monkeypatch.setattr("zoo.files.MOST_JSON_BYTES", 1 << 16)
+    with pytest.raises(ZooError, match=r"deep\.json has .* MB"):
+        read_json(tmp_path / "deep.json")
+
+
+@pytest.mark.parametrize(
+    ("array", "words"), [(np.arange(3), "of type int64"), (np.array(["x"]), "of type"), (np.array([1.0, np.nan]), "no finite")]
+)
+def test_weights_are_finite_floats(tmp_path, array, words):
+    np.savez(tmp_path / "w.npz", kernel=array)
+    with pytest.raises(ZooError, match=f"no file of weights: kernel .*{words}"):
+        read_arrays(tmp_path / "w.npz")
 
 
 def test_sha256_is_that_of_the_whole_file(tmp_path):

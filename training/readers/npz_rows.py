@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import os
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
+from zoo.files import MOST_ARRAY_BYTES, array_header
 
-_BLOCK_BYTES = 1 << 20
-_DAMAGED = (
-    ValueError, TypeError, MemoryError, OverflowError, RuntimeError, SyntaxError, tokenize.TokenError, EOFError, KeyError,
-    NotImplementedError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+_BLOCK_BYTES, _MOST_ROW_BYTES = 1 << 20, 64 << 20
 
 
 def headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
@@ -32,12 +26,10 @@ def headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
             found = {}
             for name in archive.namelist():
                 with archive.open(name) as member:
-                    found[name.removesuffix(".npy")] = _header(member)[:2]
+                    found[name.removesuffix(".npy")] = array_header(member)[:2]
             return found
-    except OSError as error:
-        raise ZooError(f"cannot read {path}: {error.strerror or error}") from None
-    except _DAMAGED as error:
-        raise ZooError(f"{path} is no whole NumPy archive (.npz): {error}") from None
+    except Exception as error:
+        raise _refusal(path, error) from None
 
 
 def rows(path: Path, keys: tuple[str, ...]) -> Iterator[tuple]:
@@ -50,15 +42,17 @@ def rows(path: Path, keys: tuple[str, ...]) -> Iterator[tuple]:
         with zipfile.ZipFile(path) as archive:
             columns = [_column(archive, key) for key in keys]
             yield from zip(*columns, strict=False)
-    except OSError as error:
-        raise ZooError(f"cannot read {path}: {error.strerror or error}") from None
-    except _DAMAGED as error:
-        raise ZooError(f"{path} is no whole NumPy archive (.npz): {error}") from None
+    except Exception as error:
+        raise _refusal(path, error) from None
 
 
 def scalar(path: Path, key: str) -> str:
     """Returns an array of no dimension as text."""
     try:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as member:
+            size_bytes = array_header(member)[3]
+        if size_bytes > _MOST_ROW_BYTES:
+            raise ZooError(f"{path} has {key} of {size_bytes >> 20} MB; a single text is expected")
         with np.load(path, allow_pickle=False) as archive:
             value = archive[key]
             if value.ndim or value.dtype.kind not in "US":
@@ -66,8 +60,15 @@ def scalar(path: Path, key: str) -> str:
             return as_text(value[()])
     except ZooError:
         raise
-    except (OSError, *_DAMAGED) as error:
-        raise ZooError(f"{path} is no whole NumPy archive (.npz): {error}") from None
+    except Exception as error:
+        raise _refusal(path, error) from None
+
+
+def _refusal(path: Path, error: Exception) -> ZooError:
+    """Returns what zipfile, zlib or NumPy raise on a damaged file, which may be anything, as one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return ZooError(f"cannot read {path}: {error.strerror}")
+    return ZooError(f"{path} is no whole NumPy archive (.npz): {one_line(error)}")
 
 
 def as_text(value: np.str_ | np.bytes_) -> str:
@@ -77,12 +78,16 @@ def as_text(value: np.str_ | np.bytes_) -> str:
 
 def _column(archive: zipfile.ZipFile, key: str) -> Iterator[np.ndarray]:
     with archive.open(f"{key}.npy") as member:
-        shape, dtype, fortran = _header(member)
+        shape, dtype, fortran, size_bytes = array_header(member)
         if fortran and len(shape) > 1:  # columns first: rows are not in one piece
+            if size_bytes > MOST_ARRAY_BYTES:
+                raise ValueError(f"array {key!r} has {size_bytes >> 20} MB with its columns first; save it with its rows first")
             data = np.frombuffer(member.read(), dtype).reshape(shape, order="F")
             yield from data
             return
         row_bytes = max(1, dtype.itemsize * int(np.prod(shape[1:], dtype=np.int64)))
+        if row_bytes > _MOST_ROW_BYTES:
+            raise ValueError(f"array {key!r} has rows of {row_bytes >> 20} MB; at most {_MOST_ROW_BYTES >> 20} MB are possible")
         step = max(1, _BLOCK_BYTES // row_bytes)
         for start in range(0, shape[0], step):
             count = min(step, shape[0] - start)
@@ -90,13 +95,3 @@ def _column(archive: zipfile.ZipFile, key: str) -> Iterator[np.ndarray]:
             if len(block) < count * row_bytes:
                 raise EOFError(f"array {key!r} ends at row {start + len(block) // row_bytes} of {shape[0]}")
             yield from np.frombuffer(block, dtype).reshape(count, *shape[1:])
-
-
-def _header(member: BinaryIO) -> tuple[tuple[int, ...], np.dtype, bool]:
-    """Returns (shape, type, whether columns come first) of a .npy and leaves the file at its data."""
-    version = np.lib.format.read_magic(member)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(member)
-    if dtype.hasobject:
-        raise ValueError("it holds Python objects, which are not read")
-    return shape, dtype, fortran

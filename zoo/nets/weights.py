@@ -16,6 +16,7 @@ from zoo.variants import get, split_tag
 
 # What the names of the layers begin with that are not of the backbone (see `zoo.nets.build`).
 _HEAD_LAYERS = ("head_", "maps")
+_MOST_BYTES = 256 << 20  # of a file's arrays; the largest network here has 20 MB
 
 
 def _key(layer: Any, variable: Any) -> str:
@@ -53,7 +54,13 @@ def from_arrays(model: Any, arrays: dict[str, np.ndarray], *, partial: bool = Fa
 
 def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Returns the arrays of a weights file (.npz); a ZooError says what is wrong with it."""
-    return {key: value.astype(np.float32) for key, value in read_npz(path).items()}
+    found = read_npz(path, most_bytes=_MOST_BYTES)
+    for key, value in found.items():
+        if value.dtype.kind != "f":
+            raise ZooError(f"{path} is no file of weights: {key} is of type {value.dtype}; floats are expected")
+        if not np.isfinite(value).all():
+            raise ZooError(f"{path} is no file of weights: {key} holds what is no finite number")
+    return {key: value.astype(np.float32) for key, value in found.items()}
 
 
 def write_published(path: str | os.PathLike, arrays: dict[str, np.ndarray]) -> None:
