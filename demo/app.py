@@ -15,12 +15,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # Streamlit puts t
 import streamlit as st
 from starlette.formparsers import MultiPartParser
 
-from demo import compare, disturb, draw, figures, intake, samples, snippets, takeaway, timeline, wording
-from demo.compare import FacePosition, ModelFile
-from demo.memory import Memory
-from demo.scene import Picture, Scene, find_scene
-from zoo.landmarker import Landmarker
-from zoo.schemes import SCHEMES
+from demo import starting
+
+with starting:
+    from demo import charts, compare, disturb, draw, figures, guard, intake, samples, snippets, takeaway, timeline, wording
+    from demo.compare import FacePosition, ModelFile
+    from demo.memory import Memory
+    from demo.scene import Picture, Scene, find_scene
+    from zoo.landmarker import Landmarker
+    from zoo.schemes import SCHEMES
 
 # Above its own limit of 1 MB the server would put an upload into a temporary file; nothing that is given here goes to the disk.
 MultiPartParser.spool_max_size = 2 * intake.MAX_VIDEO_BYTES
@@ -28,6 +31,7 @@ MultiPartParser.spool_max_size = 2 * intake.MAX_VIDEO_BYTES
 HERE = Path(__file__).parent
 SOURCES = ("Samples", "Upload", "Camera", "Video")
 TIMED_AT_ONCE = 12
+SERVED = bool(getattr(st.config, "_main_script_path", None))  # by `streamlit run`, not by a test
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _figure = st.components.v2.component(
     "zoo_figure", html='<div class="figure"></div>', css=(HERE / "figure.css").read_text(), js=(HERE / "figure.js").read_text()
@@ -229,8 +233,6 @@ def differences(scene: Scene) -> None:
 
 def accuracy_and_cost(scene: Scene | None) -> None:
     """Shows every published file by accuracy and by time on this machine, and the best choice within a budget."""
-    from demo import charts
-
     files = compare.model_files()
     cards = figures.cards_of(files)
     top = st.columns([2, 2, 2, 2, 1.4], vertical_alignment="bottom")
@@ -298,8 +300,6 @@ def measure(files: Sequence[ModelFile]) -> None:
 
 def robustness(scene: Scene) -> None:
     """Lets the visitor make the alignment and the picture worse, and shows how far each file's points drift."""
-    from demo import charts
-
     reference = memory().keep("reference", scene.key[:3], lambda: disturb.cut_out(scene.picture.image, scene.positions[scene.chosen]))
     disturbance, half = disturb.Disturbance(), len(disturb.KNOBS) // 2
     for column, knob in zip((*st.columns(half), *st.columns(half)), disturb.KNOBS, strict=True):
@@ -329,8 +329,6 @@ def robustness(scene: Scene) -> None:
 
 def over_time(scene: Scene) -> None:
     """Follows the face through the visitor's video with every file: how sure each is over time, and how much its points tremble."""
-    from demo import charts
-
     given = st.session_state.get("video") if st.session_state.source == "Video" else None
     if not given:
         st.info(wording.NO_TIMELINE)
@@ -368,6 +366,9 @@ def main() -> None:
     st.html(HERE / "page.css")
     st.title("Landmark zoo", anchor=False)
     st.markdown(wording.SUBTITLE)
+    if SERVED and (refusal := guard.refusal(st.get_option)):
+        st.error(refusal, icon=":material/error:")
+        return
     files, scene = compare.model_files(), None
     if not files:
         st.info(wording.NOTHING_PUBLISHED)
@@ -395,4 +396,6 @@ def main() -> None:
 
 VIEWS = {"Side by side": side_by_side, "Differences": differences, "Accuracy and cost": accuracy_and_cost, "Robustness": robustness}
 VIEWS |= {"Over time": over_time, "Take away": take_away}
+if SERVED:
+    guard.say_once(st.get_option)
 main()
