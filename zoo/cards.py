@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import ZooError, unknown
-from zoo.files import kilobytes, read_json
+from zoo.files import kilobytes, read_json, settle
 from zoo.variants import TAGS, VARIANTS
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -30,6 +30,7 @@ def model_path(name: str, precision: str) -> Path:
     """
     if precision not in FILES:
         raise unknown("precision", precision, FILES)
+    settle(WEIGHTS)
     path = weights_folder(name) / FILES[precision]
     if not path.is_file():
         raise ZooError(f"no {precision} weights are published for {name}; published: {', '.join(published()) or 'none'}")
@@ -37,13 +38,15 @@ def model_path(name: str, precision: str) -> Path:
 
 
 def published() -> list[str]:
-    """Returns the names `variant.tag` of all published weights, in the registry's order."""
+    """Returns the names `variant.tag` of all published weights, in the registry's order; a publication that was killed is undone first."""
+    settle(WEIGHTS)
     names = [f"{spec.name}.{tag}" for spec in VARIANTS for tag in TAGS]
     return [name for name in names if (weights_folder(name) / "card.json").is_file()]
 
 
 def read_card(name: str) -> dict[str, Any] | None:
     """Returns the card of the published weights `variant.tag`, or None if there are none."""
+    settle(WEIGHTS)
     path = weights_folder(name) / "card.json"
     return read_json(path) if path.is_file() else None
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from zoo.errors import ZooError, unknown
-from zoo.files import read_json, read_npz, sha256, write_json, write_whole
+from zoo.files import claimed, read_json, read_npz, replacing, replacing_folder, settle, sha256, write_json, write_whole
 from zoo.nets.weights import read_arrays
 from zoo.terminal import format_table, run, show
 
@@ -107,6 +107,117 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
             write_whole(path, "new")
         assert str(path) in str(error.value)
     assert left_in(tmp_path) == ["file", "folder"]
+
+
+def test_a_link_to_nothing_in_the_way_is_named(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    for target in (tmp_path / "link" / "a", tmp_path / "link" / "b" / "a"):
+        with pytest.raises(ZooError, match=r"cannot write .*a: .*link is a link to nothing"):
+            write_whole(target, "new")
+
+
+# ---- folders ---------------------------------------------------------------------------------------------------------------------------
+
+
+def filled(folder, text):
+    (folder / "file").write_text(text)
+
+
+def test_a_folder_is_replaced_as_a_whole_and_nothing_else_stays(tmp_path):
+    target = tmp_path / "deep" / "folder"
+    for text in ("old", "new"):
+        with replacing_folder(target) as arriving:
+            filled(arriving, text)
+            (arriving / text).touch()
+        assert (target / "file").read_text() == text and left_in(target) == sorted(["file", text])
+        assert left_in(tmp_path / "deep") == ["folder"]
+    assert stat.S_IMODE(target.stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, OSError])
+def test_a_folder_that_fails_half_way_leaves_the_old_one(tmp_path, error):
+    with replacing_folder(tmp_path / "folder") as arriving:
+        filled(arriving, "old")
+    with pytest.raises(ZooError if error is OSError else error), replacing_folder(tmp_path / "folder") as arriving:
+        filled(arriving, "half")
+        raise error("no")
+    assert left_in(tmp_path) == ["folder"] and (tmp_path / "folder" / "file").read_text() == "old"
+
+
+def test_a_rename_that_fails_puts_the_old_folder_back(tmp_path, monkeypatch):
+    with replacing_folder(tmp_path / "folder") as arriving:
+        filled(arriving, "old")
+    real = os.rename
+
+    def fail(source, target):
+        if str(source).endswith(".writing"):
+            raise OSError(28, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(os, "rename", fail)
+    with pytest.raises(ZooError, match="No space left"), replacing_folder(tmp_path / "folder") as arriving:
+        filled(arriving, "new")
+    assert left_in(tmp_path) == ["folder"] and (tmp_path / "folder" / "file").read_text() == "old"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from zoo import files
+target, step = Path(sys.argv[1]), int(sys.argv[2])
+real, seen = os.rename, []
+def rename(source, place):
+    if len(seen) == step:
+        os.kill(os.getpid(), signal.SIGKILL)
+    seen.append(place)
+    real(source, place)
+os.rename = rename
+with files.replacing_folder(target) as arriving:
+    (arriving / "file").write_text("new")
+"""
+
+
+@pytest.mark.parametrize("step", [0, 1, 2])
+def test_a_kill_between_the_renames_loses_nothing(tmp_path, step):
+    """At every step the old or the new folder is there once somebody reads, and the next writer clears what is left."""
+    with replacing_folder(tmp_path / "folder") as arriving:
+        filled(arriving, "old")
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "folder"), str(step)], cwd=ROOT, check=False)
+    settle(tmp_path)
+    assert (tmp_path / "folder" / "file").read_text() == ("new" if step == 2 else "old")
+    with replacing_folder(tmp_path / "folder") as arriving:
+        filled(arriving, "newer")
+    assert left_in(tmp_path) == ["folder"] and (tmp_path / "folder" / "file").read_text() == "newer"
+
+
+def test_what_killed_writers_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path):
+    code = "import os, signal, sys; from zoo.files import *; from zoo import files\n"
+    killed = code + "with files.replacing(sys.argv[1]): os.kill(os.getpid(), signal.SIGKILL)"
+    subprocess.run([sys.executable, "-c", killed, str(tmp_path / "file")], cwd=ROOT, check=False)
+    assert len(left_in(tmp_path)) == 1
+    (tmp_path / ".file.mine").write_text("somebody else's")
+    with replacing(tmp_path / "file") as living:
+        assert left_in(tmp_path) == sorted([".file.mine", living.name])
+        living.write_text("slow")
+        write_whole(tmp_path / "file", "quick")
+        assert living.read_text() == "slow"
+    assert left_in(tmp_path) == [".file.mine", "file"] and (tmp_path / "file").read_text() == "slow"
+
+
+def test_a_claim_is_one_process_alone_and_ends_with_it(tmp_path):
+    hold = "import sys, time; from pathlib import Path; from zoo.files import claimed\n"
+    hold += "with claimed(Path(sys.argv[1]), 'taken'): print('held', flush=True); time.sleep(60)"
+    holder = subprocess.Popen([sys.executable, "-c", hold, str(tmp_path / "run")], cwd=ROOT, stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(ZooError, match="taken"), claimed(tmp_path / "run", "taken"):
+            pass
+    finally:
+        holder.kill()
+        holder.communicate()
+    with claimed(tmp_path / "run", "taken"):
+        (tmp_path / "run" / "file").touch()
+    assert left_in(tmp_path / "run") == ["file"]
 
 
 def test_json_comes_back_and_stays_readable(tmp_path):

@@ -27,7 +27,7 @@ from zoo import cards, terminal
 from zoo.alignment import Alignment
 from zoo.costs import count
 from zoo.errors import ZooError
-from zoo.files import read_npz, sha256, write_json, write_whole
+from zoo.files import read_npz, replacing_folder, sha256, write_json, write_whole
 from zoo.landmarker import Landmarker
 from zoo.lookup import published_name
 from zoo.nets.weights import write_published
@@ -307,12 +307,5 @@ def _minutes(folder: Path) -> float:
 
 def _replace(new: Path, target: Path) -> None:
     """Puts a finished folder in the place of an old one; there is never half of either."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    arriving, leaving = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
-    for path in (arriving, leaving):
-        shutil.rmtree(path, ignore_errors=True)
-    shutil.copytree(new, arriving)
-    if target.exists():
-        target.rename(leaving)
-    arriving.rename(target)
-    shutil.rmtree(leaving, ignore_errors=True)
+    with replacing_folder(target) as arriving:
+        shutil.copytree(new, arriving, dirs_exist_ok=True)

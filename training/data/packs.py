@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from training.readers.problems import Problems
 from training.readers.sample import MESH_COUNT, Sample
 from zoo.alignment import Alignment, four_points
 from zoo.errors import ZooError
+from zoo.files import replacing_folder
 
 CACHE = Path("data/packs")
 _VERSION = 7
@@ -116,37 +116,31 @@ def _label(source: str) -> str:
 
 
 def _make(source: str, faces: Iterator[Face], folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    building = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir()
+    with replacing_folder(folder) as building:
+        _write(source, faces, building)
+
+
+def _write(source: str, faces: Iterator[Face], building: Path) -> None:
     count = size = width = 0
-    try:
-        with contextlib.ExitStack() as opened:
-            raw = {name: opened.enter_context(open(building / f"{name}.raw", "wb")) for name in (*_COLUMNS, "pixels", "groups")}
-            for image, image_points, point_weights, naive, hidden, mesh, group in faces:
-                row = {"offsets": size, "shapes": image.shape[:2], "points": image_points, "weights": point_weights}
-                row |= {"five": four_points(naive), "hidden": hidden} | ({} if mesh is None else {"meshes": mesh})
-                for name, value in row.items():
-                    raw[name].write(np.asarray(value, _COLUMNS[name][0]).tobytes())
-                raw["pixels"].write(image.tobytes())
-                raw["groups"].write(f"{group}\n".encode())
-                count, size, width = count + 1, size + image.size, max(width, len(group.encode()))
-        if not count:
-            raise ZooError(f"source {source!r} holds no usable face")
-        if (building / "meshes.raw").stat().st_size < count * _row_bytes("meshes"):  # not every face has one
-            (building / "meshes.raw").unlink()
-        _raw_to_npy(building / "pixels.raw", building / "pixels.npy", "|u1", (size,))
-        for name, (kind, shape) in _COLUMNS.items():
-            if (building / f"{name}.raw").is_file():
-                _raw_to_npy(building / f"{name}.raw", building / f"{name}.npy", kind, (count, *shape))
-        _lines_to_npy(building / "groups.raw", building / "groups.npy", count, width)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(building, folder)
-    except OSError as error:
-        raise ZooError(f"cannot write {folder}: {error.strerror}") from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+    with contextlib.ExitStack() as opened:
+        raw = {name: opened.enter_context(open(building / f"{name}.raw", "wb")) for name in (*_COLUMNS, "pixels", "groups")}
+        for image, image_points, point_weights, naive, hidden, mesh, group in faces:
+            row = {"offsets": size, "shapes": image.shape[:2], "points": image_points, "weights": point_weights}
+            row |= {"five": four_points(naive), "hidden": hidden} | ({} if mesh is None else {"meshes": mesh})
+            for name, value in row.items():
+                raw[name].write(np.asarray(value, _COLUMNS[name][0]).tobytes())
+            raw["pixels"].write(image.tobytes())
+            raw["groups"].write(f"{group}\n".encode())
+            count, size, width = count + 1, size + image.size, max(width, len(group.encode()))
+    if not count:
+        raise ZooError(f"source {source!r} holds no usable face")
+    if (building / "meshes.raw").stat().st_size < count * _row_bytes("meshes"):  # not every face has one
+        (building / "meshes.raw").unlink()
+    _raw_to_npy(building / "pixels.raw", building / "pixels.npy", "|u1", (size,))
+    for name, (kind, shape) in _COLUMNS.items():
+        if (building / f"{name}.raw").is_file():
+            _raw_to_npy(building / f"{name}.raw", building / f"{name}.npy", kind, (count, *shape))
+    _lines_to_npy(building / "groups.raw", building / "groups.npy", count, width)
 
 
 def _row_bytes(name: str) -> int:
