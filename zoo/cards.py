@@ -11,6 +11,8 @@ from zoo.variants import TAGS, VARIANTS
 
 WEIGHTS = Path(__file__).parent / "weights"
 # What computes in float32 is shipped with its weights in float16: half the bytes, and the same points to a hundredth of a pixel.
+# What every card has, by kind; whatever reads one relies on these.
+_FIELDS = {"name": str, "variant": str, "tag": str, "parameters": int, "macs": int, "accuracy": list, "latency": dict, "files": dict}
 FILES = {"int8": "int8.tflite", "float32": "float16.tflite"}
 # MediaPipe's two meshes, which cards measure beside the weights, and the side of their networks' input.
 MESH_NAME, LANDMARKER_NAME = "MediaPipe's face mesh", "MediaPipe's Face Landmarker"
@@ -48,7 +50,14 @@ def read_card(name: str) -> dict[str, Any] | None:
     """Returns the card of the published weights `variant.tag`, or None if there are none."""
     settle(WEIGHTS)
     path = weights_folder(name) / "card.json"
-    return read_json(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    card = read_json(path)
+    for field, kind in _FIELDS.items():
+        if not isinstance(card, dict) or not isinstance(card.get(field), kind):
+            found = f"{field!r} is {card.get(field)!r:.60}" if isinstance(card, dict) else f"it holds {type(card).__name__}"
+            raise ZooError(f"{path} is no card of published weights: {found}; {kind.__name__} is expected")
+    return card
 
 
 def table_rows() -> list[dict[str, Any]]:

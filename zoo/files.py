@@ -182,15 +182,16 @@ def claimed(folder: Path, refusal: str) -> Iterator[None]:
     make_folder(folder)
     held = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            _lock(held, wait=False)
-        except BlockingIOError:
-            raise ZooError(refusal) from None
+        _lock(held, wait=False)
+    except BlockingIOError:
+        os.close(held)
+        raise ZooError(refusal) from None
+    try:
         yield
     finally:
-        os.close(held)
         with contextlib.suppress(OSError):
             folder.rmdir()  # where nothing was written into it
+        os.close(held)
 
 
 @contextlib.contextmanager

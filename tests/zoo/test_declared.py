@@ -8,9 +8,10 @@ import flatbuffers
 import numpy as np
 import pytest
 
-from tflite.measure.benchmark import mesh_file
+from tflite.measure.benchmark import MESH_FILE
 from zoo.cards import FILES, model_path, published
 from zoo.errors import ZooError
+from zoo.mediapipe_files import needed_mediapipe_file
 from zoo.runtime.declared import MOST_COMPUTED_BYTES, check
 from zoo.runtime.graph import pack, unpack
 from zoo.runtime.interpreter import open_model, read_model
@@ -146,7 +147,7 @@ def test_what_contradicts_itself_is_refused_in_one_line(change, precision, words
 
 
 def test_every_published_file_and_the_mesh_are_taken():
-    for path in [model_path(name, precision) for name in published() for precision in FILES] + [mesh_file()]:
+    for path in [model_path(name, precision) for name in published() for precision in FILES] + [needed_mediapipe_file(MESH_FILE)]:
         check(path.read_bytes(), path)
 
 
@@ -194,6 +195,7 @@ def test_what_would_end_the_process_is_refused_before_memory_is_taken(tmp_path):
 import resource, sys
 from zoo.landmarker import load
 from zoo.errors import ZooError
+from zoo.mediapipe_files import needed_mediapipe_file
 for path in sys.argv[1:]:
     try:
         load(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,8 @@ def _exported(found: Found, args: argparse.Namespace) -> list[dict[str, Any]]:
     if found.kind == "published":
         return export_published(found.name, Path(args.out or Path("out") / found.name), args.precision or FLOATS, outputs)
     runs.weights_path(found.path)  # what a user may have got wrong comes before the slow import
+    if early := runs.stopped_early(found.path):
+        print(f"warning: {early}; its files are of the weights it had then", file=sys.stderr)
     _import_tensorflow()
     return export(found.path, Path(args.out) if args.out else found.path, args.precision, outputs)
 

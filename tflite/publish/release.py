@@ -27,7 +27,7 @@ from zoo import cards, terminal
 from zoo.alignment import Alignment
 from zoo.costs import count
 from zoo.errors import ZooError
-from zoo.files import read_npz, replacing_folder, sha256, write_json, write_whole
+from zoo.files import claimed, read_npz, replacing_folder, sha256, write_json, write_whole
 from zoo.landmarker import Landmarker
 from zoo.lookup import published_name
 from zoo.nets.weights import write_published
@@ -83,7 +83,7 @@ def main(args: argparse.Namespace) -> int:
         raise ZooError("name the quantisation-aware run to publish")
     folder = runs.run_folder(args.run)
     name = checked_name(folder, args.name, args.replace, args.check)
-    with tempfile.TemporaryDirectory(prefix="publish-") as temporary:
+    with _alone(name), tempfile.TemporaryDirectory(prefix="publish-") as temporary:
         out = Path(temporary) / "weights"
         sources = args.source or ([] if args.held_out else ["synthetic"])
         card = make_card(folder, out, name, sources, args.held_out or [], args.rounds, args.peer, args.meshes or [])
@@ -123,9 +123,17 @@ def checked_name(folder: Path, name: str | None, replace: bool, check: bool = Fa
         raise ZooError(f"{folder.name} is published under the name that is given: --name {own}")
     if name not in (None, own):
         raise ZooError(f"{folder.name} cannot be published as {name!r}: its variant and what its data allow make it {own}")
+    for run in (folder, runs.run_folder(runs.read_facts(folder).get("parent", ""))):
+        if early := runs.stopped_early(run):
+            raise ZooError(f"{early}: train it to its end first (--resume {run.name}), then publish")
     if own in cards.published() and not (replace or check):
         raise ZooError(f"{own} is published: give --replace to put {folder.name} in its place, or keep it and run the files of {folder}")
     return own
+
+
+def _alone(name: str) -> contextlib.AbstractContextManager[None]:
+    """Lets one process at a time measure and replace what is published under a name."""
+    return claimed(cards.WEIGHTS / f".{name}.publishing", f"another process publishes {name}: wait for its end")
 
 
 @contextlib.contextmanager
@@ -136,7 +144,7 @@ def _renewed(name: str) -> Iterator[tuple[dict[str, Any], Path]]:
       ZooError: nothing is published under this name.
     """
     card, target = cards.read_card(published_name(name)), cards.weights_folder(published_name(name))
-    with tempfile.TemporaryDirectory(prefix="publish-") as temporary:
+    with _alone(published_name(name)), tempfile.TemporaryDirectory(prefix="publish-") as temporary:
         out = Path(temporary) / "weights"
         shutil.copytree(target, out)
         yield card, out

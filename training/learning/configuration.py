@@ -159,10 +159,24 @@ def from_json(values: dict[str, Any]) -> Configuration:
     if strange:
         raise ZooError(f"unknown setting {strange[0]!r} in the saved configuration; known: {', '.join(sorted(_OF_ALL))}")
     kind = StudyConfiguration if set(values) & set(_OF_STUDIES) else Configuration
+    for field in dataclasses.fields(kind):
+        if field.name in values and field.name != "sources":
+            _check_setting(field.name, values[field.name], "" if field.default is dataclasses.MISSING else field.default)
     try:
         return kind(**{**values, "sources": tuple((name, float(share)) for name, share in values["sources"])})
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, ZooError):
+            raise
         raise ZooError(f"the saved configuration is not whole: {error}") from None
+
+
+def _check_setting(name: str, value: Any, default: Any) -> None:
+    """Refuses a saved setting that is of another type than the default, or no finite number."""
+    kind = type(default)
+    fits = type(value) is kind or (kind is float and type(value) is int)
+    if not fits or (kind is float and not math.isfinite(value)):
+        expected = {str: "text", bool: "true or false", int: "a whole number", float: "a finite number"}[kind]
+        raise ZooError(f"the saved setting {name!r} is {value!r:.80}; {expected} is expected")
 
 
 def _without_usual(values: dict[str, Any]) -> dict[str, Any]:

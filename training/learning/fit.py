@@ -113,8 +113,17 @@ def fit(configuration: Configuration, folder: Path, *, resume: bool = False, sto
     """Trains a float network into a run's folder; returns whether it came to its end.
 
     Args:
+      resume: go on from the folder's checkpoint, or from step 0 where it was stopped before the first.
       device: where PyTorch trains, "cuda" or "cpu"; Keras trains if None.
+
+    Raises:
+      ZooError: another process trains in the folder; a source or a setting cannot be used.
     """
+    with runs.taken(folder, resume) as begun:
+        return _fit(configuration, folder, begun, stop_at, device)
+
+
+def _fit(configuration: Configuration, folder: Path, resume: bool, stop_at: int | None, device: str | None) -> bool:
     from training.learning.batches import prepare
 
     # What a user may have got wrong comes before the slow imports.

@@ -54,7 +54,16 @@ def quantize(configuration: Configuration, parent: Path, folder: Path, *, resume
     Args:
       configuration: of the new run; its sources give the calibration crops too.
       parent: the float run's folder.
+      resume: go on from the folder's checkpoint, or from step 0 where it was stopped before the first.
+
+    Raises:
+      ZooError: another process trains in the folder; the parent has no weights.
     """
+    with runs.taken(folder, resume) as begun:
+        return _quantize(configuration, parent, folder, begun, stop_at)
+
+
+def _quantize(configuration: Configuration, parent: Path, folder: Path, resume: bool, stop_at: int | None) -> bool:
     from training.learning.batches import batches, prepare
 
     with terminal.without_stderr():

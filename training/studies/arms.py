@@ -72,7 +72,7 @@ def trained(study: str, arm: str, configuration: Configuration, parent: Path | N
     folder = _same_run(configuration, parent)
     if folder and _finished(folder, configuration):
         return folder
-    resume = bool(folder) and (folder / "checkpoint.npz").is_file()
+    resume = bool(folder)
     folder = folder or _new_folder(f"study-{study}-{arm}".replace(" ", "-"))
     if parent is None:
         fit.fit(configuration, folder, resume=resume)
