@@ -83,6 +83,9 @@ def main(args: argparse.Namespace) -> int:
         raise ZooError("name the quantisation-aware run to publish")
     folder = runs.run_folder(args.run)
     name = checked_name(folder, args.name, args.replace, args.check)
+    for run in (folder, runs.run_folder(runs.read_facts(folder).get("parent", ""))):
+        if early := runs.stopped_early(run):
+            raise ZooError(f"{early}: train it to its end first (--resume {run.name}), then publish")
     with _alone(name), tempfile.TemporaryDirectory(prefix="publish-") as temporary:
         out = Path(temporary) / "weights"
         sources = args.source or ([] if args.held_out else ["synthetic"])
@@ -123,9 +126,6 @@ def checked_name(folder: Path, name: str | None, replace: bool, check: bool = Fa
         raise ZooError(f"{folder.name} is published under the name that is given: --name {own}")
     if name not in (None, own):
         raise ZooError(f"{folder.name} cannot be published as {name!r}: its variant and what its data allow make it {own}")
-    for run in (folder, runs.run_folder(runs.read_facts(folder).get("parent", ""))):
-        if early := runs.stopped_early(run):
-            raise ZooError(f"{early}: train it to its end first (--resume {run.name}), then publish")
     if own in cards.published() and not (replace or check):
         raise ZooError(f"{own} is published: give --replace to put {folder.name} in its place, or keep it and run the files of {folder}")
     return own
