@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -15,12 +14,17 @@ import numpy as np
 
 from zoo import media
 from zoo.errors import ZooError, one_line
+from zoo.files import replacing
 from zoo.sound_track import sound_track
 
 SUFFIXES = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov"}
 _CODECS = ("libx264", "libopenh264", "mpeg4")  # the first that FFmpeg was built with
 _TICKS_PER_S = 90_000
 _BARS = 0  # of frames that have another shape than the first
+
+
+class _Abandoned(Exception):
+    """Undoes what was begun."""
 
 
 class VideoWriter:
@@ -49,14 +53,9 @@ class VideoWriter:
         if self.path.is_dir():
             raise ZooError(f"cannot write {self.path}: it is a folder")
         av = media.library()
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=".video.", suffix=self.path.suffix)
-            os.close(handle)
-        except OSError as error:
-            raise ZooError(f"cannot write {self.path}: {error.strerror or error}") from None
-        self._temporary, self._last_tick, self._size = Path(name), -1, None
-        self._container = av.open(f"file:{name}", "w", format=kind)
+        self._place = contextlib.ExitStack()  # what is in it goes into its place, or goes away, when the video ends
+        self._temporary, self._last_tick, self._size = self._place.enter_context(replacing(self.path, self.path.suffix)), -1, None
+        self._container = av.open(f"file:{self._temporary}", "w", format=kind)
         codec = next(name for name in _CODECS if name in av.codecs_available)
         self._stream = self._container.add_stream(codec, rate=frames_per_s)
         self._stream.codec_context.time_base = Fraction(1, _TICKS_PER_S)
@@ -113,8 +112,9 @@ class VideoWriter:
             found = frames_in(self._temporary)
             if found != self.frames:
                 raise OSError(f"{found} of {self.frames} frames can be read back")
-            os.chmod(self._temporary, 0o644)
-            os.replace(self._temporary, self.path)
+            self._place.close()
+        except ZooError:
+            raise
         except (media.library().FFmpegError, OSError, ValueError) as error:
             self.abandon()
             raise ZooError(f"cannot write {self.path}: {one_line(error)}") from None
@@ -124,7 +124,8 @@ class VideoWriter:
         """Leaves nothing behind."""
         with contextlib.suppress(Exception):  # an empty container cannot end well
             self._container.close()
-        self._temporary.unlink(missing_ok=True)
+        with contextlib.suppress(_Abandoned), self._place:
+            raise _Abandoned
 
 
 def frames_in(path: Path) -> int:

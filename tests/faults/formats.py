@@ -19,7 +19,8 @@ from zoo.files import read_json, read_npz
 from zoo.images import read_image
 from zoo.nets.weights import read_arrays
 from zoo.runtime.interpreter import open_model
-from zoo.video_files import VideoWriter, open_video
+from zoo.video_reader import open_video
+from zoo.video_writer import VideoWriter
 
 MODEL = "mixed-035-064.research"  # the smallest
 

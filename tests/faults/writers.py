@@ -18,7 +18,8 @@ from training.learning.configuration import Configuration
 from zoo.files import read_json, read_npz, settle, write_json, write_whole
 from zoo.images import read_image, write_image
 from zoo.nets.weights import read_arrays, write_published
-from zoo.video_files import VideoWriter, open_video
+from zoo.video_reader import open_video
+from zoo.video_writer import VideoWriter
 
 SIDE = 96
 _FIVE = np.array([[30.0, 40], [60, 40], [45, 55], [35, 70], [55, 70]])
