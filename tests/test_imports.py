@@ -128,7 +128,8 @@ def test_zoo_imports_others_than_numpy_and_opencv_only_inside_functions():
 
 # What a distribution is imported as, where that is another name; flatbuffers comes with ai-edge-litert.
 IMPORTED_AS = {
-    "opencv-python-headless": {"cv2"}, "ai-edge-litert": {"ai_edge_litert", "flatbuffers"}, "pillow": {"PIL"}, "pillow-heif": {"pillow_heif"},
+    "opencv-python-headless": {"cv2"}, "ai-edge-litert": {"ai_edge_litert", "flatbuffers"}, "pillow": {"PIL"},
+    "pillow-heif": {"pillow_heif"},
 }  # fmt: skip
 
 
