@@ -137,7 +137,7 @@ def test_zoo_imports_nothing_that_the_package_does_not_ask_for():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     asked = [*project["dependencies"], *(line for lines in project["optional-dependencies"].values() for line in lines)]
     names = {re.match(r"[\w-]+", line)[0] for line in asked}
-    possible = set().union(*(IMPORTED_AS.get(name, {name}) for name in names))
+    possible = set().union(*(IMPORTED_AS.get(name, {name.replace("-", "_")}) for name in names))
     for file, tree in TREES.items():
         if file.startswith("zoo/"):
             found = {name.partition(".")[0] for name, _ in imports(tree)} - set(sys.stdlib_module_names) - {"zoo"}
