@@ -80,7 +80,7 @@ def test_int8_is_as_exact_as_float_but_for_chance(name):
 def test_files_describe_themselves_as_the_code_does_today(name):
     """What crop and decoder do changes in one place; a file that says otherwise misleads whoever reads it on a phone."""
     card = cards.read_card(name)
-    weights = Weights(card["name"], card["tag"], card["date"], card["data"])
+    weights = Weights(card["name"], card["tag"], card["date"], card["data"], card["ancestors"])
     for path in sorted(cards.weights_folder(name).glob("*.tflite")):
         content = read_model(path)
         assert described(content, zoo.get(card["variant"]), weights) == content, f"python -m tflite publish --refresh {name}"

@@ -147,9 +147,7 @@ def _point_map(rows: Mapping[int, Mapping[int, float]], count: int) -> PointMap:
 
 def _read_off(source: Sequence[int], knots: Sequence[float], targets: Mapping[int, float]) -> dict[int, dict[int, float]]:
     """Returns the rows of points at stations `targets` on the curve through points `source`, which lie at `knots`."""
-    return {
-        target: {source[i]: weight for i, weight in hermite_weights(knots, station).items()} for target, station in targets.items()
-    }
+    return {target: {source[i]: weight for i, weight in hermite_weights(knots, station).items()} for target, station in targets.items()}
 
 
 def map_68_to_106() -> PointMap:

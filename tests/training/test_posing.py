@@ -121,7 +121,13 @@ def pack_with(mesh, copies=4):
 def test_batches_turn_as_often_as_asked(mesh):
     pack = pack_with(mesh)
     plain = Configuration(
-        "mixed-035-096", batch=8, photometric=0.0, occlusion_chance=0.0, wide_chance=0.0, mirror_chance=0.0, rotation_deg=0.0,
+        "mixed-035-096",
+        batch=8,
+        photometric=0.0,
+        occlusion_chance=0.0,
+        wide_chance=0.0,
+        mirror_chance=0.0,
+        rotation_deg=0.0,
         negative_chance=0.0,
     )
     sideways = {}

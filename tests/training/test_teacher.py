@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from training.__main__ import main
-from training.data.provenance import check_tag, provenance
+from training.data.provenance import KNOWN, check_tag, provenance
 from training.readers.sample import MESH_COUNT
 from training.synthetic.faces import draw_face
 from training.teacher import adapter as adapters
@@ -123,7 +123,7 @@ def test_labels_carry_the_licence_of_what_they_were_bent_by(tmp_path):
     bent = write_labels(tmp_path / "y.npz", tmp_path / "fairface", adapted_to=np.array("wild_68_train"))
     assert provenance(plain).tag == "open" and provenance(bent).tag == "research"
     by_task = write_labels(tmp_path / "z.npz", tmp_path / "fairface", teacher=np.array("some.task"), teacher_sha256=np.array("ab" * 32))
-    assert "Face Landmarker (SHA-256 abababababab)" in provenance(by_task).labels and provenance(by_task).tag == "open"
+    assert "Face Landmarker (Apache-2.0, SHA-256 abababababab)" in provenance(by_task).labels and provenance(by_task).tag == "open"
     assert "refined face mesh" in provenance(plain).labels and "Landmarker" not in provenance(plain).labels
     check_tag(((plain, 1.0),), "open")
     check_tag(((bent, 1.0),), "research")
@@ -131,12 +131,37 @@ def test_labels_carry_the_licence_of_what_they_were_bent_by(tmp_path):
         check_tag(((bent, 1.0),), "open")
 
 
+def test_labels_name_every_set_their_adapter_was_fitted_on(tmp_path):
+    task = {"teacher": np.array("some.task"), "teacher_sha256": np.array("ab" * 32), "mesh": np.zeros((1, MESH_COUNT, 3))}
+    both = np.array("wild_68_train, lfpw_68_train")
+    by_two = provenance(write_labels(tmp_path / "a.npz", tmp_path / "fairface_more", adapted_to=both, **task))
+    assert by_two.tag == "research" and "labels: as wild_68_train and lfpw_68_train" in by_two.licence and "CC BY 4.0" in by_two.licence
+    assert by_two.labels.startswith("MediaPipe's Face Landmarker (Apache-2.0, SHA-256 abababababab)")
+    assert by_two.labels.endswith("fitted on wild_68_train and lfpw_68_train (300-W annotations by people)")
+    over = provenance(write_labels(tmp_path / "b.npz", tmp_path / "lfpw_68_train", adapted_to=both, **task))
+    assert "fitted on wild_68_train" in over.labels and over.labels.endswith("; over it 300-W annotations by people")
+    strict = provenance(write_labels(tmp_path / "c.npz", tmp_path / "utkface", adapted_to=np.array("webmorph_189")))
+    assert strict.tag == "research"  # pictures for research stay so, whoever corrects their labels
+    unknown = provenance(write_labels(tmp_path / "d.npz", tmp_path / "fairface", adapted_to=np.array("webmorph_189, mine")))
+    assert unknown.tag == "research" and "labels of its own" in unknown.labels
+
+
+@pytest.mark.parametrize(
+    ("name", "tag"), [("fairface_more", "open"), ("lfpw_68_train", "research"), ("aflw_pose_train", "research"), ("jd_106_val", "research")]
+)
+def test_every_set_of_the_trainings_is_known(name, tag):
+    assert provenance(f"somewhere/{name}").tag == tag and KNOWN[name].for_choosing == name.endswith("val")
+
+
 def test_sets_for_choosing_are_never_trained_on(tmp_path):
     check_tag((("somewhere/wild_68_train", 1.0),), "research")
     renamed = write_labels(tmp_path / "innocent.npz", tmp_path / "wild_68_val")
-    for tag in ("open", "research"):
-        with pytest.raises(ZooError, match="never trained on"):
-            check_tag(((renamed, 1.0),), tag)
+    changed = {key: np.array("mixed-035-128.open" if key == "blended_with" else "wild_68_train") for key in ("adapted_to", "blended_with")}
+    marked = [write_labels(tmp_path / f"{key}.npz", tmp_path / "jd_106_val", **{key: value}) for key, value in changed.items()]
+    for source in (renamed, *marked, "somewhere/jd_106_val"):
+        for tag in ("open", "research"):
+            with pytest.raises(ZooError, match="never trained on"):
+                check_tag(((source, 1.0),), tag)
 
 
 @pytest.mark.slow

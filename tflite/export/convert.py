@@ -15,7 +15,7 @@ import numpy as np
 from tflite.export.audit import PRECISIONS
 from tflite.export.decoder import with_decoder
 from tflite.export.folding import without_normalisation
-from training.learning import runs
+from training.learning import lineage, runs
 from zoo import cards, terminal
 from zoo.errors import ZooError
 from zoo.files import write_whole
@@ -97,7 +97,7 @@ def export_published(name: str, out: Path, precisions: Sequence[str] = FLOATS, o
     _import_tensorflow()
     card = cards.read_card(name)
     spec, arrays = get(card["variant"]), read_arrays(cards.weights_folder(name) / "float.npz")
-    weights = Weights(name, card["tag"], card["date"], card["data"])
+    weights = Weights(name, card["tag"], card["date"], card["data"], card.get("ancestors", ()))
     shipped = cards.weights_folder(name) / cards.FILES["float32"]
     fitted = uncertainty_of(read_model(shipped), shipped) if shipped.is_file() else None
     made = [(precision, float_file(spec, arrays, precision)) for precision in precisions]
@@ -130,11 +130,14 @@ def export(
     spec = get(configuration.variant)
     if configuration.spec != spec or configuration.face_scale != 1:
         raise ZooError(f"{folder.name} is of a study: its network or its crop is not {spec.name}'s, which a file would say it is")
+    ancestors = lineage.of_run(folder)
+    lineage.check_ancestors(ancestors, configuration.tag)
     parent = runs.run_folder(runs.read_facts(folder)["parent"]) if configuration.quantized else folder
     possible = PRECISIONS if configuration.quantized else FLOATS
     if sources is None:
         sources = [{"source": Path(entry["source"]).stem, "faces": entry["faces"]} for entry in runs.read_facts(folder)["data"]]
-    weights = Weights(name or f"runs/{folder.name}", configuration.tag, datetime.date.today().isoformat(), sources)
+    known = lineage.recorded(ancestors)["ancestors"]
+    weights = Weights(name or f"runs/{folder.name}", configuration.tag, datetime.date.today().isoformat(), sources, known)
     rows = []
     for precision in precisions or possible:
         if precision not in possible:
@@ -175,7 +178,8 @@ def decoded(source: Path, target: Path) -> dict[str, Any]:
     if model.description is None:
         raise without_metadata(source)
     said = model.description.document["weights"]
-    weights = Weights(said["name"], said["tag"], said["version"], said["sources"])
+    ancestors = [{**one, "sources": [{"source": source} for source in one["sources"]]} for one in said.get("ancestors", ())]
+    weights = Weights(said["name"], said["tag"], said["version"], said["sources"], ancestors)
     return _written(
         target, described(with_decoder(content), get(said["variant"]), weights, model.description.uncertainty), model.precision, "points"
     )

@@ -92,6 +92,9 @@ Milliseconds of one call. {card["latency"]["machine"]}.
 {_recipe("Quantisation-aware", training["quantized"])}
 `card.json` has every setting.
 
+## What it descends from
+{_descent(card)}
+
 ## Files
 {sizes}.
 `golden.npz` holds a drawn face with the crop, the int8 maps and the points that a right port must give.
@@ -113,6 +116,32 @@ of the fit. {CAPTION}
 ![claimed against real errors]({PLOT})
 
 """
+
+
+def _descent(card: dict[str, Any]) -> str:
+    """Returns what the weights started from, and what these did, until ImageNet or nothing, and whom that makes owe credit."""
+    ancestors = card["ancestors"]
+    if not ancestors:
+        return "Nothing: it was trained from random weights."
+    own = {entry["title"] for entry in card["data"]}
+    credit = {one["title"]: one["licence"] for ancestor in ancestors for one in ancestor["sources"] if one["title"] not in own}
+    rows = [
+        {
+            "started from": one["name"], "SHA-256": one["sha256"] or "not known", "tag": one["tag"] or "not known",
+            "published": one["date"] or None, "steps": one["steps"],
+            "sources": ", ".join(f"{source['source']}{_faces(source)}" for source in one["sources"]) or "not known",
+            "what is not known": one["note"],
+        }
+        for one in ancestors
+    ]  # fmt: skip
+    text = f"The nearest first; each row started from the next. The SHA-256 is that of `float.npz`.\n\n{markdown_table(rows)}"
+    if credit:
+        text += "\n\nCredit these, too: " + "; ".join(f"{title} ({licence})" for title, licence in credit.items()) + "."
+    return text
+
+
+def _faces(source: dict[str, Any]) -> str:
+    return f" ({source['faces']} faces)" if "faces" in source else ""
 
 
 def _budgets(card: dict[str, Any]) -> str:

@@ -19,8 +19,8 @@ from tflite.measure import benchmark as benchmarks
 from tflite.publish import model_cards
 from tflite.publish.card_accuracy import measured
 from tflite.publish.card_sureness import calibrated
-from training.data.provenance import provenance
-from training.learning import runs
+from training.data.provenance import described
+from training.learning import lineage, runs
 from training.learning.configuration import to_json
 from training.synthetic.faces import draw_face
 from zoo import cards, terminal
@@ -163,7 +163,8 @@ def refresh(name: str) -> Path:
       ZooError: nothing is published under this name.
     """
     with _renewed(name) as (card, out):
-        weights = Weights(card["name"], card["tag"], card["date"], card["data"])
+        card.setdefault("ancestors", lineage.recorded(lineage.of_init(name)[1:])["ancestors"])
+        weights = Weights(card["name"], card["tag"], card["date"], card["data"], card["ancestors"])
         for path in sorted(out.glob("*.tflite")):
             write_whole(path, exports.described(read_model(path), get(card["variant"]), weights))
     return cards.weights_folder(name)
@@ -217,7 +218,7 @@ def make_card(
     parent = runs.run_folder(facts["parent"])
     parent_configuration = runs.read_configuration(parent)
     spec = configuration.spec
-    sources_of_training = [_source(entry) for entry in facts["data"]]
+    sources_of_training = [described(entry) for entry in facts["data"]]
     write_published(out / "float.npz", read_npz(runs.weights_path(parent)))
     # The float file is made of what is published, so that whoever makes it again gets the same.
     exports.export(folder, out, sources=sources_of_training, float_weights=out / "float.npz", name=name)
@@ -235,7 +236,7 @@ def make_card(
         "name": name, "variant": spec.name, "tag": configuration.tag, "date": datetime.date.today().isoformat(),
         "input_px": spec.size, "grid": spec.grid, "points": spec.points, "parameters": cost.parameters, "macs": cost.macs,
         "stages": [f"{stage.kind} {stage.width}" for stage in spec.stages], "laterals": [tap for tap in spec.laterals if tap],
-        "data": sources_of_training,
+        "data": sources_of_training, **lineage.recorded(lineage.of_run(parent)),
         "training": {
             "float": {
                 "configuration": _plain(parent_configuration), "minutes": _minutes(parent), "versions": runs.read_facts(parent)["versions"],
@@ -289,16 +290,6 @@ def write_golden(out: Path) -> None:
               "image_points": prediction.points, "scores": prediction.scores,
               "sigmas": prediction.sigmas, "visible": prediction.visible}  # fmt: skip
     write_whole(out / "golden.npz", lambda file: np.savez_compressed(file, **arrays))
-
-
-def _source(entry: dict[str, Any]) -> dict[str, Any]:
-    known, stem = provenance(entry["source"]), Path(entry["source"]).stem
-    described = (
-        {k: v for k, v in vars(known).items() if k != "for_choosing"}
-        if known
-        else {"title": stem, "labels": "the trainer's own", "licence": "the trainer's own", "tag": "as declared"}
-    )
-    return {"source": stem, "faces": entry["faces"], **described}
 
 
 def _plain(configuration: Any) -> dict[str, Any]:

@@ -12,19 +12,17 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from training.data.provenance import check_tag
-from training.learning import runs
+from training.learning import lineage, runs
 from training.learning.configuration import Configuration
 from training.learning.gpu import check_device
 from training.learning.widen import widen
 from zoo import terminal
 from zoo.errors import ZooError
-from zoo.lookup import look_up
 from zoo.variants import TAGS, get
 
 if TYPE_CHECKING:
     from training.data.packs import Pack
 
-_BACKBONE = ":backbone"  # after a name, for a start from its backbone alone
 # What can be set on the command line, beside sources, tag and start: settings of `Configuration`, and their meanings.
 _SETTINGS = (
     ("steps", "optimiser steps"),
@@ -128,14 +126,14 @@ def _fit(configuration: Configuration, folder: Path, resume: bool, stop_at: int 
 
     # What a user may have got wrong comes before the slow imports.
     check_tag(configuration.sources, configuration.tag)
-    if not resume:
-        weights_of(configuration.init)
+    ancestors = lineage.of_run(folder) if resume else lineage.of_init(configuration.init)
+    lineage.check_ancestors(ancestors, configuration.tag)
     if device:
         check_device(device)
         if "keras" not in sys.modules:  # then TensorFlow is not needed, and takes none of the GPU's memory
             os.environ.setdefault("KERAS_BACKEND", "torch")
     packs = [prepare(name) for name, _ in configuration.sources]
-    facts = {"data": [{"source": pack.name, "faces": len(pack)} for pack in packs]}
+    facts = {"data": [{"source": pack.name, "faces": len(pack)} for pack in packs], **lineage.recorded(ancestors)}
     if device:
         return _fit_with_torch(configuration, packs, folder, facts, resume, stop_at, device)
     with terminal.without_stderr():
@@ -193,32 +191,14 @@ def start(model: Any, init: str) -> None:
 
     if not init:
         return
-    path = weights_of(init)
-    if path is None:
+    path = lineage.weights_of(init)
+    if path is None or path == Path(init):
         read_backbone(model, init)
         return
-    arrays = backbone_arrays(read_arrays(path)) if init.endswith(_BACKBONE) else read_arrays(path)
+    arrays = backbone_arrays(read_arrays(path)) if init.endswith(lineage.BACKBONE) else read_arrays(path)
     shapes = {key: tuple(value.shape) for key, value in to_arrays(model).items()}
     if not from_arrays(model, widen(arrays, shapes), partial=True):
         raise ZooError(f"--init {init!r} has no variable in common with {model.name}")
-
-
-def weights_of(init: str) -> Path | None:
-    """Returns the weights' file of published weights or of a run that a training is to begin with, None for other starts.
-
-    Raises:
-      ZooError: there is nothing of this name, or nothing to begin with.
-    """
-    if init in ("", "imagenet") or (init.endswith(".npz") and Path(init).is_file()):
-        return None
-    possible = "imagenet, a .npz file, published weights or a run are possible"
-    try:
-        found = look_up(init.removesuffix(_BACKBONE))
-    except ZooError as error:
-        raise ZooError(f"--init {init!r} is not known: {possible}; {error}") from None
-    if found.kind == "file":
-        raise ZooError(f"--init {init!r} is a file no training begins with: {possible}")
-    return found.path / "float.npz" if found.kind == "published" else runs.weights_path(found.path)
 
 
 def versions(keras: Any) -> dict[str, str]:

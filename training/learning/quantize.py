@@ -10,6 +10,7 @@ from pathlib import Path
 from training.learning import runs
 from training.learning.configuration import Configuration
 from training.learning.fit import check_start, versions
+from training.learning.lineage import check_ancestors, of_run
 from zoo import terminal
 from zoo.errors import ZooError
 
@@ -66,6 +67,7 @@ def quantize(configuration: Configuration, parent: Path, folder: Path, *, resume
 def _quantize(configuration: Configuration, parent: Path, folder: Path, resume: bool, stop_at: int | None) -> bool:
     from training.learning.batches import batches, prepare
 
+    check_ancestors(of_run(parent), configuration.tag)
     with terminal.without_stderr():
         import tf_keras
 

@@ -49,13 +49,22 @@ _TENSORS = {  # of the outputs of each kind: description, unit, names of the dim
 class Weights:
     """Where a file's numbers come from: the card's name `variant.tag` (or `runs/NAME` of a run), the tag, a version and the sources.
 
-    `sources` are dicts with `source` and `faces`, and where known `title`, `labels`, `licence` and `tag`, as cards have them.
+    `sources` are dicts with `source` and `faces`, and where known `title`, `labels`, `licence` and `tag`, as cards have them; `ancestors`,
+    the weights that these started from and theirs, dicts with `name`, `sha256`, `tag`, `steps`, `note` and `sources`.
     """
 
     name: str
     tag: str
     version: str
     sources: Sequence[Mapping[str, Any]]
+    ancestors: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def credits(self) -> dict[str, str]:
+        """Whose data these and their ancestors were trained on: the licence of each by its title."""
+        used = [*self.sources, *(source for one in self.ancestors for source in one["sources"])]
+        own_last = {one.get("title") or one["source"]: one.get("licence", "") for one in reversed(used)}
+        return dict(reversed(own_last.items()))
 
 
 @dataclass(frozen=True)
@@ -157,6 +166,8 @@ def _document(spec: VariantSpec, weights: Weights, image: TensorInfo, kind: str,
             "name": weights.name, "variant": spec.name, "tag": weights.tag, "licence": TAGS.get(weights.tag, weights.tag),
             "version": weights.version, "made_with": f"landmark zoo {__version__}", **card,
             "sources": [dict(one) for one in weights.sources],
+            "ancestors": [{**one, "sources": [source["source"] for source in one["sources"]]} for one in weights.ancestors],
+            "credits": weights.credits,
         },
         "input": {
             "size_px": spec.size, "colours": "RGB", "layout": "NHWC", "pixel_range": [0, 255], "type": image.dtype, **quantised,
@@ -204,8 +215,7 @@ def _pairs(points: PointMap) -> list[list[list[float]]]:
 def _standard_fields(spec: VariantSpec, weights: Weights, document: dict[str, Any]) -> dict[str, Any]:
     """Returns the ModelMetadata table."""
     image, output = document["input"], document["output"]
-    titles = {entry.get("title") or entry["source"]: entry.get("licence", "") for entry in weights.sources}
-    sources = "; ".join(f"{title} ({licence})" if licence else title for title, licence in titles.items())
+    sources = "; ".join(f"{title} ({licence})" if licence else title for title, licence in weights.credits.items())
     labels = {"name": NAMES, "description": f"names of the {spec.points} points, in order", "type": schema.AXIS_LABELS}
     outputs = ["maps"] if output["kind"] == "maps" else ["points", "scores", "spreads"]
     widest = float((heatmaps.WINDOW_RADIUS + 0.5) * spec.stride)
