@@ -22,7 +22,8 @@ from zoo.heatmaps import MAP_MAX, decode, encode
 from zoo.images import read_image
 from zoo.runtime.graph import pack, read_graph, unpack
 from zoo.runtime.interpreter import RUNTIMES, open_interpreter, open_model, read_model
-from zoo.runtime.metadata import Weights
+from zoo.runtime.metadata import DOCUMENT, Weights
+from zoo.runtime.metadata_block import detach
 from zoo.schemes import SCHEMES
 from zoo.variants import get
 
@@ -36,11 +37,14 @@ DRAWN = range(7000, 7012)
 def files(tmp_path_factory, weights_files):
     """Returns, by precision, a described copy of a file of published weights and the file with the decoder made from it."""
     folder, card, pairs = tmp_path_factory.mktemp("points"), cards.read_card(NAME), {}
+    before = {"name": "before.open", "sources": [{"source": "lost", "title": "A set of before", "licence": "CC BY 4.0"}]}
     for precision in ("int8", "float16", "float32"):
         maps, points = folder / f"{precision}.tflite", folder / f"{precision}-points.tflite"
         content = read_model(weights_files[precision])
-        maps.write_bytes(described(content, get(NAME), Weights(NAME, card["tag"], card["date"], card["data"])))
+        maps.write_bytes(described(content, get(NAME), Weights(NAME, card["tag"], card["date"], card["data"], [before])))
         assert decoded(maps, points) == {"file": str(points), "precision": precision, "output": "points", "bytes": points.stat().st_size}
+        said = [detach(path.read_bytes(), path).files[DOCUMENT] for path in (maps, points)]
+        assert json.loads(said[0])["weights"] == json.loads(said[1])["weights"] and b"A set of before" in said[1]
         pairs[precision] = maps, points
     return pairs
 

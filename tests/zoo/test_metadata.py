@@ -49,11 +49,17 @@ def card():
     return cards.read_card(NAME)
 
 
+ANCESTORS = [
+    {"name": "before.open", "sha256": "0" * 64, "tag": "open", "steps": 9, "note": "",
+     "sources": [{"source": "fairface"}, {"source": "lost", "title": "A set of before", "licence": "CC BY 4.0"}]},
+]  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory, card, weights_files):
     """Returns the files by precision, as copies with metadata where nothing else lies."""
     folder = tmp_path_factory.mktemp("moved")
-    weights = Weights(NAME, card["tag"], card["date"], card["data"])
+    weights = Weights(NAME, card["tag"], card["date"], card["data"], ANCESTORS)
     for name in FILES:
         content = read_model(weights_files[name])
         (folder / f"{name}.tflite").write_bytes(described(content, SPEC, weights, FITTED))
@@ -112,7 +118,11 @@ def test_mediapipes_own_displayer_prints_the_same(files):
 
 def test_the_document_holds_the_rest(files, card):
     document = json.loads(detach(files["int8"].read_bytes(), files["int8"]).files[DOCUMENT])
-    assert document["weights"]["sources"] == card["data"] and document["weights"]["tag"] == "open"
+    said = document["weights"]
+    assert said["sources"] == card["data"] and said["tag"] == "open"
+    assert said["ancestors"] == [ANCESTORS[0] | {"sources": ["fairface", "lost"]}]
+    assert said["credits"]["A set of before"] == "CC BY 4.0" and {one["title"] for one in card["data"]} < set(said["credits"])
+    assert "A set of before (CC BY 4.0)" in detach(files["int8"].read_bytes(), files["int8"]).model["license"]
     assert document["input"] | {"type": "int8", "scale": 1 / 128, "zero_point": 0, "stored_value": "pixel - 128"} == document["input"]
     assert document["crop"]["templates"] == {"label": LABEL_TEMPLATE.tolist(), "detector": DETECTOR_TEMPLATE.tolist()}
     points = document["points"]
@@ -150,7 +160,7 @@ def test_constants_stay_aligned_to_16_bytes(files):
 
 def test_writing_it_again_changes_nothing(files, card):
     content = files["int8"].read_bytes()
-    assert described(content, SPEC, Weights(NAME, card["tag"], card["date"], card["data"])) == content
+    assert described(content, SPEC, Weights(NAME, card["tag"], card["date"], card["data"], ANCESTORS)) == content
     renewed = described(content, SPEC, Weights(NAME, card["tag"], "another", card["data"]))
     assert open_model(_written(files["int8"].parent / "again.tflite", renewed)).description.document["weights"]["version"] == "another"
     assert len(zipfile.ZipFile(files["int8"].parent / "again.tflite").namelist()) == 2

@@ -179,7 +179,7 @@ def decoded(source: Path, target: Path) -> dict[str, Any]:
         raise without_metadata(source)
     said = model.description.document["weights"]
     ancestors = [{**one, "sources": [{"source": source} for source in one["sources"]]} for one in said.get("ancestors", ())]
-    weights = Weights(said["name"], said["tag"], said["version"], said["sources"], ancestors)
+    weights = Weights(said["name"], said["tag"], said["version"], said["sources"], ancestors, said.get("credits", {}))
     return _written(
         target, described(with_decoder(content), get(said["variant"]), weights, model.description.uncertainty), model.precision, "points"
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,8 @@ class Weights:
     """Where a file's numbers come from: the card's name `variant.tag` (or `runs/NAME` of a run), the tag, a version and the sources.
 
     `sources` are dicts with `source` and `faces`, and where known `title`, `labels`, `licence` and `tag`, as cards have them; `ancestors`,
-    the weights that these started from and theirs, dicts with `name`, `sha256`, `tag`, `steps`, `note` and `sources`.
+    the weights that these started from and theirs, dicts with `name`, `sha256`, `tag`, `steps`, `note` and `sources`; `credited`, licences
+    by title, where the sources alone do not tell them.
     """
 
     name: str
@@ -58,13 +59,16 @@ class Weights:
     version: str
     sources: Sequence[Mapping[str, Any]]
     ancestors: Sequence[Mapping[str, Any]] = ()
+    credited: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def credits(self) -> dict[str, str]:
         """Whose data these and their ancestors were trained on: the licence of each by its title."""
-        used = [*self.sources, *(source for one in self.ancestors for source in one["sources"])]
-        own_last = {one.get("title") or one["source"]: one.get("licence", "") for one in reversed(used)}
-        return dict(reversed(own_last.items()))
+        titled = [*self.sources, *(source for one in self.ancestors for source in one["sources"] if "title" in source)]
+        found: dict[str, str] = {}
+        for one in titled:
+            found.setdefault(one.get("title") or one["source"], one.get("licence", ""))
+        return {**self.credited, **found} if self.credited else found
 
 
 @dataclass(frozen=True)
