@@ -10,7 +10,7 @@ import pytest
 from training.synthetic.faces import draw_face, draw_head, draw_scene, synthetic_faces
 from training.synthetic.look import sample_look, sample_shape
 from training.synthetic.shape import FaceShape, Pose, flat_points, mesh_half_width, project_points
-from zoo.schemes import get_scheme
+from zoo.schemes import get_scheme, to_scheme
 
 TRUTH_PX = 0.05  # the promise of the drawing: it is used to measure sub-pixel decoders
 MIRROR = get_scheme("106").mirror
@@ -132,6 +132,27 @@ def test_order_is_the_schemes():
         assert (np.diff(x[96:101]) > 0).all() and (np.diff(x[[*range(100, 104), 96]]) < 0).all()
         assert y[87] < y[98] < y[102] < y[93]
         assert x[84] < x[96] and x[100] < x[90]
+
+
+@pytest.mark.parametrize(
+    ("points", "shares"),
+    [(range(17), np.linspace(0, 1, 17)), ((84, 85, 86, 87), (0, 0.39, 0.79, 1)), ((93, 94, 95, 84), (0, 0.36, 0.68, 1)),
+     ((96, 97, 98), (0, 0.42, 1)), ((102, 103, 96), (0, 0.57, 1)), ((51, 52, 53, 54), (0, 1 / 3, 2 / 3, 1))],
+)  # fmt: skip
+def test_points_lie_along_their_curves_where_people_mark_them(points, shares):
+    """Shares of the length, means of ten frontal faces that carry JD-landmark's points (the same on the right side, by the mirror)."""
+    for seed in range(20):
+        line = flat_points(sample_shape(np.random.default_rng(seed)))[list(points)]
+        lengths = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+        np.testing.assert_allclose(lengths / lengths[-1], shares, atol=0.03)
+
+
+def test_the_contour_starts_above_the_outer_corners_of_the_eyes():
+    """Where JD-landmark's does: about 0.09 of the distance between these above them, and well above the first of 68 points."""
+    starts = [flat_points(sample_shape(np.random.default_rng(seed))) for seed in range(40)]
+    above = np.mean([(p[[66, 79], 1].mean() - p[[0, 32], 1].mean()) / np.linalg.norm(p[66] - p[79]) for p in starts])
+    assert above == pytest.approx(0.09, abs=0.03)
+    assert all(p[0, 1] < to_scheme(p, "68")[0, 1] < p[2, 1] for p in starts)
 
 
 def test_turning_the_head_moves_the_nose_the_way_it_turns():

@@ -7,6 +7,7 @@ point of the surface keeps its x and y, so a face is designed flat and every out
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -16,7 +17,10 @@ from zoo.schemes import get_scheme
 
 _WIDEST = 5.0  # height (mm) at which the head is widest
 _CHIN_DEPTH = 84.0
-_CONTOUR_TOP = -6.0
+_CONTOUR_TOP = -9.0
+# Where points lie between the corner of the mouth and its middle, as shares of the arc; the stations of JD-landmark (`zoo.stations`).
+_LIP_SHARES = {"top": (0.39, 0.79), "bottom": (0.32, 0.64), "inner_top": (0.42,), "inner_bottom": (0.43,)}
+_INNER_CORNER, _LIP_SAMPLES = 0.93, 200
 
 # The grid of the head: columns are close together at the nose, rows at the chin and at the crown.
 # fmt: off
@@ -146,8 +150,7 @@ def lips(shape: FaceShape, across: np.ndarray) -> dict[str, np.ndarray]:
     line = shape.mouth_y + shape.smile * (0.35 - across**2)
     arch = np.clip(1 - across**2, 0, 1)
     cupid = 1 - 0.16 * np.exp(-((across / 0.12) ** 2)) + 0.1 * np.exp(-(((np.abs(across) - 0.25) / 0.16) ** 2))
-    inner = 0.93
-    gap_arch = np.clip(1 - (across / inner) ** 2, 0, 1) ** 0.75
+    gap_arch = np.clip(1 - (across / _INNER_CORNER) ** 2, 0, 1) ** 0.75
     inner_top = line - 0.12 * shape.mouth_open * gap_arch + 0.8 * np.exp(-((across / 0.2) ** 2)) * arch
     inner_bottom = inner_top + (0.25 + 0.88 * shape.mouth_open) * gap_arch
     top = inner_top - shape.lip_upper * cupid * arch**0.7
@@ -181,11 +184,23 @@ def flat_points(shape: FaceShape) -> np.ndarray:
     mirror = get_scheme("106").mirror
     for right in (61, 62, 63, 64, 65):
         points[right] = points[mirror[right]] * (-1, 1)
-    outer = lips(shape, np.linspace(-1, 1, 7))
-    inner = lips(shape, 0.93 * np.linspace(-1, 1, 5))
-    points[84:96] = np.concatenate([outer["top"], outer["bottom"][5:0:-1]])
-    points[96:104] = np.concatenate([inner["inner_top"], inner["inner_bottom"][3:0:-1]])
+    top, bottom, inner_top, inner_bottom = (_lip_points(shape, edge) for edge in _LIP_SHARES)
+    points[84:96] = np.concatenate([top, bottom[-2:0:-1]])
+    points[96:104] = np.concatenate([inner_top, inner_bottom[-2:0:-1]])
     return points
+
+
+def _lip_points(shape: FaceShape, edge: str) -> np.ndarray:
+    """Returns the points along one edge of the lips, corners and middle among them, from left to right."""
+    reach = _INNER_CORNER if edge.startswith("inner") else 1.0
+    halves = [_along_lip(shape, edge, corner, (0, *_LIP_SHARES[edge], 1)) for corner in (-reach, reach)]
+    return np.concatenate([halves[0], halves[1][-2::-1]])
+
+
+def _along_lip(shape: FaceShape, edge: str, corner: float, shares: Sequence[float]) -> np.ndarray:
+    line = lips(shape, np.linspace(corner, 0, _LIP_SAMPLES))[edge]
+    lengths = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+    return np.stack([np.interp(np.array(shares) * lengths[-1], lengths, axis) for axis in line.T], -1)
 
 
 # ---- surface --------------------------------------------------------------------------------------------------------------------------
