@@ -12,7 +12,7 @@ from tflite.publish import model_cards
 from tflite.publish import release as publish
 from zoo import cards, terminal
 from zoo.files import sha256
-from zoo.runtime.graph import read_graph
+from zoo.runtime import graph as graphs
 
 NAME = "mixed-035-096.research"
 pytestmark = pytest.mark.slow
@@ -33,13 +33,14 @@ def hashes(folder):
 
 def constants(folder):
     """Returns the values of the float file's kernels and biases, the least first."""
-    graph = read_graph((folder / cards.FILES["float32"]).read_bytes())
+    graph = graphs.read_graph((folder / cards.FILES["float32"]).read_bytes())
     values = [tensor.values() for tensor in graph.tensors if tensor.dtype == "float16"]
     return np.sort(np.concatenate([some for some in values if some is not None]).astype(np.float64))
 
 
 def test_measured_again_the_card_has_new_figures_and_the_same_weights(folder):
     before, files, published = cards.read_card(NAME), hashes(folder), constants(folder)
+    network = graphs.read_graph((folder / "int8.tflite").read_bytes())
     (folder / cards.FILES["float32"]).unlink()
     assert terminal.run(main, ["publish", "--again", NAME, "--rounds", "1"]) == 0
     after = cards.read_card(NAME)
@@ -50,7 +51,8 @@ def test_measured_again_the_card_has_new_figures_and_the_same_weights(folder):
     for key in ("training", "data", "audit", "date", "macs"):
         assert after[key] == before[key], key
     renewed = hashes(folder)
-    assert {name for name in files if renewed[name] != files[name]} <= {"card.json", "README.md", "golden.npz", cards.FILES["float32"]}
+    assert {name for name in files if renewed[name] != files[name]} <= {"card.json", "README.md", "golden.npz", *cards.FILES.values()}
+    assert graphs.read_graph((folder / "int8.tflite").read_bytes()) == network  # but for what the metadata says of uncertainty
     # Files that were published before folding was done in NumPy carry what TensorFlow's kernels made of it on one processor.
     np.testing.assert_allclose(constants(folder), published, rtol=2**-10, atol=2**-24)
     assert after["files"] == {name: {"bytes": (folder / name).stat().st_size, "sha256": renewed[name]} for name in before["files"]}

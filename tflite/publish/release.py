@@ -143,8 +143,8 @@ def _renewed(name: str) -> Iterator[tuple[dict[str, Any], Path]]:
     Raises:
       ZooError: nothing is published under this name.
     """
-    card, target = cards.read_card(published_name(name)), cards.weights_folder(published_name(name))
-    with _alone(published_name(name)), tempfile.TemporaryDirectory(prefix="publish-") as temporary:
+    card, target = cards.read_card(name), cards.weights_folder(name)
+    with _alone(name), tempfile.TemporaryDirectory(prefix="publish-") as temporary:
         out = Path(temporary) / "weights"
         shutil.copytree(target, out)
         yield card, out
@@ -162,6 +162,7 @@ def refresh(name: str) -> Path:
     Raises:
       ZooError: nothing is published under this name.
     """
+    name = published_name(name)
     with _renewed(name) as (card, out):
         card.setdefault("ancestors", lineage.recorded(lineage.of_init(name)[1:])["ancestors"])
         weights = Weights(card["name"], card["tag"], card["date"], card["data"], card["ancestors"])
@@ -178,6 +179,7 @@ def measure_again(name: str, sources: Sequence[str], rounds: int, peer: str | No
     Raises:
       ZooError: nothing is published under this name, or the files do not pass the gates.
     """
+    name = published_name(name)
     with _renewed(name) as (card, out):
         for path in set(out.glob("*.tflite")) - {out / cards.FILES["int8"]}:
             path.unlink()
