@@ -188,11 +188,13 @@ def find_points(
       find: the landmarker.
       image: (H, W, 3) uint8 RGB.
       position: where the face lies.
-      disturb: changes the alignment before the crop is taken.
+      disturb: changes the alignment before the crop is taken; of a detected face, that of the second pass, which then counts alone.
     """
     alignment = position.aligned(find.size, (find.label_template, find.detector_template))
+    first = None
     if position.box is not None:  # as `Landmarker.detect` does: the second pass is aligned by the landmarks of the first
-        alignment = find.realigned(alignment.to_image(find.forward(alignment.crop(image)).points))
+        first = alignment.to_image(find.forward(alignment.crop(image)).points)
+        alignment = find.realigned(first)
     alignment = disturb(alignment) if disturb else alignment
     crop = alignment.crop(image)
     start = time.perf_counter()
@@ -200,7 +202,8 @@ def find_points(
     forward_ms = 1e3 * (time.perf_counter() - start)
     found, maps = (result, None) if find.maps is None else (from_maps(result, find.size), result)
     face = find.prediction(found, alignment, image.shape, position.five, position.box)
-    return Finding(face.points, face.scores, face.sigmas, face.visible, maps, alignment, forward_ms)
+    points = face.points if first is None or disturb else (first + face.points) / 2
+    return Finding(points, face.scores, face.sigmas, face.visible, maps, alignment, forward_ms)
 
 
 def eye_distance(points: np.ndarray, scheme: str = "106") -> float:

@@ -57,7 +57,7 @@ PADDINGS = (0.25, 0.75)
 # 100 reach it; of faces that lie on their side or upside down, found with wrong points, fewer than 1 in 1,000.
 SURE_SCORE, SURE_ROLL_DEG = 0.86, 45.0
 # Eyes nearer to each other in the network's input leave its points uncertain: such a face is looked at from close by as well.
-SURE_EYES_PX = 12.0
+SURE_EYES_PX = 16.0
 # The window of a close look, as a multiple of the box, and the side of the input that it is scaled to: the larger one for candidates that
 # may be a face or not, the smaller one where the answer is mostly known, for a face whose points are to be found or a likely error.
 CLOSE_UP, CLOSE_UP_PX, SMALL_CLOSE_UP_PX = 1.75, 96, 64

@@ -99,7 +99,7 @@ def test_files_are_timed_in_turns_and_within_the_time_given():
     calls = []
 
     class Slow:
-        size = 8
+        size, maps = 8, None
 
         def __init__(self, name):
             self.name = name
