@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import zoo
 from demo import intake
 from zoo import images
 from zoo.errors import ZooError
@@ -297,3 +298,8 @@ def test_transparency_takes_few_bytes_a_pixel(tmp_path):
     command = [sys.executable, "-c", _PEAK, tmp_path / "large.png", tmp_path / "small.png"]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 10
+
+
+def test_zoo_reads_pictures_by_its_first_name(tmp_path):
+    write_image(tmp_path / "a.png", two_halves())
+    np.testing.assert_array_equal(zoo.read_image(tmp_path / "a.png"), two_halves())
