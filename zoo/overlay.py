@@ -22,8 +22,8 @@ LINE_COLOUR = (255, 255, 255)
 DOT_COLOUR = (64, 224, 255)
 HALO_COLOUR = (16, 20, 28)
 HALO_STRENGTH = 0.45
-# A point that is less visible than this is a ring, whose hole is this share of the dot.
-HOLLOW_BELOW, HOLLOW_SHARE = 0.5, 0.6
+# A point that is less visible than this is a ring: so much larger than a dot, with a hole of this share.
+HOLLOW_BELOW, HOLLOW_SIZE, HOLLOW_SHARE = 0.5, 1.5, 0.65
 # From a score of 0 to 1: red, amber, green; read between the stops.
 SCORE_STOPS = np.array([0.0, 0.5, 1.0])
 SCORE_COLOURS = np.array([[255, 59, 48], [255, 196, 0], [52, 232, 124]], np.float64)
@@ -112,11 +112,12 @@ def _draw_face(
     _draw_lines(pen, points, shown, layout, line_px, LINE_COLOUR)
     colours = np.tile(DOT_COLOUR, (layout.count, 1)) if scores is None else score_colours(scores)
     for point, colour, ring in zip(points[shown], colours[shown], hollow[shown], strict=True):
-        halo.dot(point, 1.7 * dot_px, HALO_COLOUR)
-        pen.dot(point, 1.2 * dot_px, HALO_COLOUR)
-        pen.dot(point, dot_px, colour.tolist())
+        radius_px = HOLLOW_SIZE * dot_px if ring else dot_px
+        halo.dot(point, 1.7 * radius_px, HALO_COLOUR)
+        pen.dot(point, 1.2 * radius_px, HALO_COLOUR)
+        pen.dot(point, radius_px, colour.tolist())
         if ring:
-            pen.dot(point, HOLLOW_SHARE * dot_px, HALO_COLOUR)
+            pen.dot(point, HOLLOW_SHARE * radius_px, HALO_COLOUR)
     if indices:
         for index in np.flatnonzero(shown):
             pen.text(str(index), points[index] + [1.6 * dot_px, -1.6 * dot_px], text_px)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from zoo.errors import ZooError
-from zoo.overlay import DOT_COLOUR, draw_points, score_colours
+from zoo.overlay import DOT_COLOUR, HALO_COLOUR, draw_points, score_colours
 from zoo.schemes import SCHEMES
 
 # The centre of gravity of a drawn dot; its strokes are anti-aliased to a sixteenth of a pixel and rounded to 8 bits.
@@ -107,3 +107,16 @@ def test_points_and_scores_that_do_not_fit_are_refused():
         draw_points(image, np.zeros((106, 2)), np.zeros(68))
     with pytest.raises(ZooError, match="unknown scheme"):
         draw_points(image, np.zeros((106, 2)), scheme="107")
+
+
+def test_occluded_points_are_hollow_and_others_are_not():
+    points, image = spread_points("68", 300), np.zeros((340, 340, 3), np.uint8)
+    visible = np.where(np.arange(68) % 2, 0.9, 0.1)
+    drawn = draw_points(image, points, np.ones(68), "68", visible=visible)
+    plain = draw_points(image, points, np.ones(68), "68")
+    at = np.floor(points).astype(int)
+    green, dark = drawn[at[:, 1], at[:, 0]], np.array(HALO_COLOUR)
+    assert np.abs(green[::2].astype(int) - dark).max() < 40
+    np.testing.assert_array_equal(green[1::2], plain[at[1::2, 1], at[1::2, 0]])
+    with pytest.raises(ZooError, match="need visibilities of shape"):
+        draw_points(image, points, scheme="68", visible=np.ones(5))
