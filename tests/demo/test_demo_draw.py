@@ -51,6 +51,18 @@ def test_confidence_goes_from_red_to_green():
     assert fills[0] == "#ff3b30" and fills[-1] == "#34e87c"
 
 
+def test_confidence_draws_circles_of_one_sigma_and_occluded_points_are_hollow():
+    sigmas, visible = np.linspace(1, 9, 106), np.where(np.arange(106) < 20, 0.2, 0.9)
+    svg = parsed(view(), draw.points_layer(TRUTH, np.ones(106), "#0a9bc4", view(), sigmas, visible, by_score=True))
+    radii = [float(circle.attrib["r"]) for circle in svg.findall(f"{SVG}g[@class='sigmas']/{SVG}circle")]
+    np.testing.assert_allclose(radii, sigmas, atol=0.001)
+    points = svg.findall(f"{SVG}g[@class='points']/{SVG}circle")
+    assert [point.attrib.get("class") == "hollow" for point in points] == (visible < 0.5).tolist()
+    assert points[0].find(f"{SVG}title").text.endswith("score 1.00, sigma 1.00 px, visible 0.20")
+    plain = parsed(view(), draw.points_layer(TRUTH, np.ones(106), "#0a9bc4", view(), sigmas, visible))
+    assert plain.find(f"{SVG}g[@class='sigmas']") is None
+
+
 @pytest.mark.parametrize("region", list(draw.REGIONS))
 def test_a_region_holds_its_points_for_all_columns_alike(region):
     box = draw.view_of(DRAWN.image.shape, region, [TRUTH, TRUTH + 7])
@@ -119,7 +131,7 @@ def test_layers_are_what_is_switched_on():
     assert count() == (0, 0, 0, 0)
     assert count("Points") == (106, 0, 0, 0)
     assert count("Contours") == (0, lines, 0, 0)
-    assert count(*draw.LAYERS) == (106, lines, 106, 1)
+    assert count(*draw.LAYERS) == (2 * 106, lines, 106, 1)  # confidence draws a circle of one sigma round each point
 
 
 def test_what_a_visitor_names_cannot_become_code():

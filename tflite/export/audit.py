@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tflite.export import delegates
+from tflite.export.decoder import OUTPUTS
 from tflite.export.layers import layer_errors
 from zoo import terminal
 from zoo.errors import ZooError, unknown
@@ -164,8 +165,8 @@ def _wrong_precision(graph: graphs.Graph, precision: str) -> list[str]:
 
 
 def _decoder(graph: graphs.Graph) -> tuple[graphs.Operator, ...]:
-    """Returns the operators that turn maps into points and scores: they may be float, and no weight may stand among them or behind."""
-    if len(graph.outputs) != 2:
+    """Returns the operators that decode maps within the graph: they may be float, and no weight may stand among them or behind."""
+    if len(graph.outputs) != len(OUTPUTS):
         return ()
     behind: set[int] = set()
     decoder = []
