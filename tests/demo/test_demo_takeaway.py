@@ -90,8 +90,8 @@ def test_the_python_code_runs_and_prints_the_pages_points(file, tmp_path):
     code = snippets.code(file, "python").replace('"photo.jpg"', repr(str(tmp_path / "photo.jpg")))
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    score, x, y = map(float, re.findall(r"[\d.]+", done.stdout))
-    assert 0 < score <= 1
+    score, x, y, sigma, visible = map(float, re.findall(r"[\d.]+", done.stdout))
+    assert 0 < score <= 1 and 0 < sigma < 0.2 * compare.eye_distance(drawn.truth[0]) and 0 <= visible <= 1
     assert np.linalg.norm([x, y] - drawn.truth[0][54]) < 0.1 * compare.eye_distance(drawn.truth[0])
 
 
