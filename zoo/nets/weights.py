@@ -56,8 +56,8 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Returns the arrays of a weights file (.npz); a ZooError says what is wrong with it."""
     found = read_npz(path, most_bytes=_MOST_BYTES)
     for key, value in found.items():
-        if value.dtype.kind != "f":
-            raise ZooError(f"{path} is no file of weights: {key} is of type {value.dtype}; floats are expected")
+        if value.dtype.kind not in "fi":  # a quantisation-aware network counts its steps
+            raise ZooError(f"{path} is no file of weights: {key} is of type {value.dtype}; numbers are expected")
         if not np.isfinite(value).all():
             raise ZooError(f"{path} is no file of weights: {key} holds what is no finite number")
     return {key: value.astype(np.float32) for key, value in found.items()}
