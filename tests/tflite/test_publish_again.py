@@ -67,6 +67,22 @@ def test_what_loses_too_much_stays_as_it_was(folder, monkeypatch, capsys):
     assert hashes(folder) == files and {path.name for path in folder.parent.iterdir()} == {NAME}
 
 
+def test_timed_again_only_the_times_change(folder, monkeypatch):
+    monkeypatch.setattr(publish, "_timed", lambda out, rounds: {"machine": "another", "rows": [{"rounds": rounds}]})
+    monkeypatch.setattr(model_cards, "model_card", lambda card: "card")
+    before, files = cards.read_card(NAME), hashes(folder)
+    assert terminal.run(main, ["publish", "--times", NAME, "--rounds", "3"]) == 0
+    after = cards.read_card(NAME)
+    assert after == before | {"latency": {"machine": "another", "rows": [{"rounds": 3}]}}
+    assert {name for name, digest in hashes(folder).items() if digest != files[name]} == {"card.json", "README.md"}
+
+
+@pytest.mark.parametrize("option", ["--meshes", "--peer"])
+def test_a_file_that_is_missing_is_told_before_anything_is_measured(option, folder, capsys):
+    assert terminal.run(main, ["publish", "--again", NAME, option, "nowhere.npz"]) == 1
+    assert "there is no file 'nowhere.npz'" in capsys.readouterr().err
+
+
 def test_what_is_not_published_is_not_measured(capsys):
     assert terminal.run(main, ["publish", "--again", "nothing"]) == 1
     assert "unknown variant 'nothing'" in capsys.readouterr().err
