@@ -14,10 +14,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_killed_writer_leaves_one_whole_version_and_nothing_else(name, tmp_path):
-    assert kill(WRITERS[name], tmp_path, KILLS if FULL else 3).total()
+    assert kill(name, tmp_path, KILLS if FULL else 3).total()
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_damaged_file_is_read_or_refused_in_one_line(name, tmp_path):
-    found = mutate(FORMATS[name], tmp_path, MUTATIONS if FULL else 25)
+    found = mutate(name, tmp_path, MUTATIONS if FULL else 25)
     assert found["refused"]

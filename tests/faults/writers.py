@@ -92,10 +92,9 @@ def _write_video(folder: Path, number: int) -> None:
 def _read_video(folder: Path) -> int:
     video = open_video(folder / "a.mp4")
     try:
-        assert len(list(video.frames())) >= 1
+        return len(list(video.frames()))
     finally:
         video.close()
-    return 0
 
 
 WRITERS: dict[str, Writer] = {
