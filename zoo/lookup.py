@@ -88,6 +88,9 @@ def look_up(given: str) -> Found:
         return Found("run", run.name, run, precision)
     if published is not None:
         return Found("published", published_name(name), cards.weights_folder(published), precision)
+    before, _, asked = given.rpartition(":")
+    if before and (before.partition(".")[0] in names() or find_run(before)):
+        raise unknown("precision", asked, cards.FILES)
     raise unknown("file, run or published weights", given, [*cards.published(), *_runs()])
 
 

@@ -165,7 +165,7 @@ def test_uploads_are_shown_and_the_last_one_first(page):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"not a picture", "is not a picture"), (FACE[:900], "is damaged"), (b"", "is empty"), (b"\0" * (17 << 20), "16 MB")],
+    [(b"not a picture", "is not a picture"), (FACE[:900], "damaged after its header"), (b"", "is empty"), (b"\0" * (17 << 20), "16 MB")],
 )
 def test_what_cannot_be_used_is_said_in_one_line_and_the_page_goes_on(page, content, reason):
     upload(page, ("face.png", content))

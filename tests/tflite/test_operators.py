@@ -97,7 +97,7 @@ def test_the_comparison_says_what_the_times_say(ours_ms, verdict):
         (["nobody"], "nobody"),
         (["--rounds", "0"], "--rounds is 0"),
         (["--page", "a.txt"], "must end in .md"),
-        (["no.tflite"], "no such file"),
+        (["no.tflite"], "there is no file 'no.tflite'"),
     ],
 )
 def test_bad_input_is_one_line(words, fault, capsys):

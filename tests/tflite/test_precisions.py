@@ -103,7 +103,7 @@ def copies(name: str, folder: Path) -> dict[str, Path]:
 
 @pytest.mark.parametrize(
     ("words", "fault"),
-    [(["nobody"], "nobody.open"), ([NAME, "--rounds", "-1"], "--rounds is -1"), ([NAME, "--page", "a.txt"], "must end in .md"),
+    [(["nobody"], "nobody"), ([NAME, "--rounds", "-1"], "--rounds is -1"), ([NAME, "--page", "a.txt"], "must end in .md"),
      ([NAME, "--source", "nowhere"], "nowhere")],
 )  # fmt: skip
 def test_bad_input_is_one_line(words, fault, capsys):

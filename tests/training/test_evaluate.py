@@ -132,7 +132,7 @@ def test_a_detector_that_finds_nothing_is_reported_and_not_drawn_over(tmp_path, 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["mixd-035-128"], "neither a .tflite file nor published"),
+        (["mixd-035-128"], "unknown file, run or published weights .* did you mean"),
         (["mixed-035-128:int4"], "unknown precision 'int4'"),
         (["none.tflite"], "there is no file 'none.tflite'"),
         (["mixed-035-128", "mixed-035-128"], "given 2 times"),

@@ -271,7 +271,7 @@ def test_heads_trains_three_heads_alike(stub_fit, four_faces, monkeypatch):
     [
         (["heads", "--budget", "-1"], "0 minutes or more"),
         (["tricks", "--steps", "0"], "at least 1"),
-        (["sensitivity", "--weights", "nothing"], "neither a .tflite file nor published"),
+        (["sensitivity", "--weights", "nothing"], "unknown file, run or published weights 'nothing'"),
         (["tricks", "--variant", "mixd-035-128"], "did you mean"),
         (["tricks", "--steps", "5", "--train", "faces", "--source", "faces"], "is trained on"),
         (["tricks", "--align", "detector", "--budget", "0"], "--align noisy and exact are possible"),

@@ -217,7 +217,7 @@ def test_how_spreads_are_read_travels_in_the_file_and_can_be_put_into_one(files,
     assert found.uncertainty.to_json() == other.to_json() and "mine" in dict(metadata_rows(found.description))["uncertainty"]
     assert with_uncertainty(read_model(tmp_path / "other.tflite"), files["int8"], FITTED) == content
     card = cards.read_card(NAME)
-    again = described(content, SPEC, Weights(NAME, card["tag"], card["date"], card["data"]))  # refreshing keeps what was fitted
+    again = described(content, SPEC, Weights(NAME, card["tag"], card["date"], card["data"], ANCESTORS))  # refreshing keeps what was fitted
     assert again == content
 
 
