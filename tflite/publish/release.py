@@ -155,6 +155,7 @@ def _renewed(name: str) -> Iterator[tuple[dict[str, Any], Path]]:
     with _alone(name), tempfile.TemporaryDirectory(prefix="publish-") as temporary:
         out = Path(temporary) / "weights"
         shutil.copytree(target, out)
+        card |= lineage.recorded(lineage.of_init(card["name"])[1:])  # of cards of before from the history, of others their own
         yield card, out
         card["files"] = _files(out)
         write_json(out / "card.json", card)
@@ -172,7 +173,6 @@ def refresh(name: str) -> Path:
     """
     name = published_name(name)
     with _renewed(name) as (card, out):
-        card.setdefault("ancestors", lineage.recorded(lineage.of_init(name)[1:])["ancestors"])
         weights = Weights(card["name"], card["tag"], card["date"], card["data"], card["ancestors"])
         for path in sorted(out.glob("*.tflite")):
             write_whole(path, exports.described(read_model(path), get(card["variant"]), weights))
