@@ -223,7 +223,7 @@ def _prefix(name: str) -> str:
 
 def write_json(path: str | os.PathLike, value: Any) -> Path:
     """Writes `value` as indented JSON, whole or not at all."""
-    return write_whole(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    return write_whole(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_json(path: str | os.PathLike) -> Any:

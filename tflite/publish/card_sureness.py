@@ -17,6 +17,7 @@ from zoo.runtime.interpreter import STRIDE, read_model
 from zoo.runtime.metadata import with_uncertainty
 
 PLOT = "reliability.png"
+_DPI = 80  # every set of weights has one, and they are shipped
 
 
 def calibrated(out: Path, sources: Sequence[str], meshes: Sequence[Path]) -> dict[str, Any]:
@@ -37,5 +38,5 @@ def calibrated(out: Path, sources: Sequence[str], meshes: Sequence[Path]) -> dic
         pairs = fitting.cross_fitted(readings, STRIDE)
         card["sureness"][precision], card["reliability"][precision] = sureness.figures(pairs), sureness.reliability(pairs)
         write_whole(path, with_uncertainty(read_model(path), path, fitting.fit(readings, STRIDE)))
-    plots.save(sureness.reliability_plot(card["reliability"]), out / PLOT)
+    plots.save(sureness.reliability_plot(card["reliability"]), out / PLOT, dpi=_DPI)
     return card

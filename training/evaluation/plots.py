@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from training.evaluation import metrics
 from training.evaluation.faces import title
@@ -18,6 +19,7 @@ from zoo.files import write_whole
 # Okabe and Ito's colours, which people with any colour vision tell apart; black is left for axes.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 LINES = ("-", "--", ":", "-.")
+_COLOURS = 64
 _DPI = 130
 
 
@@ -56,12 +58,13 @@ def check_png(path: str) -> str:
     return path
 
 
-def save(figure: Any, path: str | Path) -> Path:
-    """Writes a figure as PNG, whole or not at all; returns the path."""
-    buffer = BytesIO()
+def save(figure: Any, path: str | Path, dpi: int = _DPI) -> Path:
+    """Writes a figure as PNG of few colours, whole or not at all; returns the path."""
+    drawn, written = BytesIO(), BytesIO()
     # Neither date nor version, so that equal figures give equal files.
-    figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
-    return write_whole(path, buffer.getvalue())
+    figure.savefig(drawn, format="png", dpi=dpi, metadata={"Software": None})
+    Image.open(drawn).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).save(written, "PNG", optimize=True)
+    return write_whole(path, written.getvalue())
 
 
 def cumulative_plot(results: Sequence[Evaluation]) -> Any:
