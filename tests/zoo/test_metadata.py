@@ -20,6 +20,7 @@ from tflite.export.convert import described
 from tflite.measure.benchmark import MESH_FILE
 from tflite.publish import model_cards
 from tflite.publish import release as publish
+from training.learning import lineage
 from training.synthetic.faces import draw_face
 from zoo import cards, terminal
 from zoo.alignment import DETECTOR_TEMPLATE, LABEL_TEMPLATE
@@ -280,7 +281,7 @@ def test_refresh_writes_published_files_anew_from_their_card(monkeypatch, tmp_pa
     for path in folder.glob("*.tflite"):
         assert open_model(path).description.document["weights"]["sources"] == card["data"]
         assert renewed["files"][path.name] == {"bytes": path.stat().st_size, "sha256": sha256(path)}
-    assert {key: value for key, value in renewed.items() if key != "files"} == {k: v for k, v in card.items() if k != "files"}
+    assert renewed == card | lineage.recorded(lineage.of_init(NAME)[1:]) | {"files": renewed["files"]}
     assert (folder / "README.md").read_text() == model_cards.model_card(renewed)
     assert {path.name for path in tmp_path.iterdir()} == {NAME}
     with pytest.raises(ZooError, match="unknown variant 'nothing'"):
