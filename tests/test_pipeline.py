@@ -123,7 +123,9 @@ def test_both_runtimes_give_the_same_int8_maps(exported):
 def test_the_command_line_says_what_it_made(command_line, capsys):
     float_run = runs.run_folder("mixed-035-096-open")
     assert runs.read_facts(command_line)["parent"] == str(float_run)
-    assert runs.read_facts(float_run)["data"] == [{"source": "synthetic", "faces": FACES}] and runs.read_facts(float_run)["ancestors"] == []
+    assert runs.read_facts(float_run)["data"] == [{"source": "synthetic", "faces": FACES}]
+    (start,) = runs.read_facts(float_run)["ancestors"]  # an .npz file that nothing is known of is named as such
+    assert start["name"] == "start.npz" and len(start["sha256"]) == 64 and "nothing is known" in start["note"]
     configuration = runs.read_configuration(command_line)
     assert configuration.quantized and configuration.init == "mixed-035-096-open" and configuration.steps == 2
     capsys.readouterr()
@@ -135,7 +137,7 @@ def test_the_command_line_says_what_it_made(command_line, capsys):
         weights = report["metadata"]["document"]["weights"]
         assert weights["name"] == "runs/mixed-035-096-open-int8" and "card" not in weights  # no run claims a published name
         assert weights["sources"] == [{"source": "synthetic", "faces": FACES}]
-        assert weights["ancestors"] == [] and weights["credits"] == {"synthetic": ""}
+        assert [one["name"] for one in weights["ancestors"]] == ["start.npz"] and weights["credits"] == {"synthetic": ""}
 
 
 def test_runs_and_files_are_evaluated_alike(command_line, capsys, monkeypatch):

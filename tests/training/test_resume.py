@@ -137,7 +137,7 @@ def test_weights_that_are_no_numbers_any_more_are_not_saved(straight, monkeypatc
     assert not list(Path("runs/spoilt").glob("*.npz"))
 
 
-@pytest.mark.parametrize("how", ["cut", "foreign", "empty", "missing", "of another network"])
+@pytest.mark.parametrize("how", ["cut", "foreign", "empty", "of another network"])
 def test_a_checkpoint_that_cannot_be_used_is_named_in_one_line(straight, how):
     from training.learning.fit import fit
 
@@ -156,6 +156,15 @@ def test_a_checkpoint_that_cannot_be_used_is_named_in_one_line(straight, how):
     with pytest.raises(ZooError, match="checkpoint") as error:
         fit(TINY, broken, resume=True)
     assert "\n" not in str(error.value)
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_at_step_0(straight):
+    from training.learning.fit import fit
+
+    killed = Path("runs/killed early")
+    runs.save_configuration(killed, TINY, {})
+    assert fit(TINY, killed, resume=True)
+    assert runs.read_checkpoint(killed).step == TINY.steps
 
 
 SCRIPT = f"""
