@@ -171,8 +171,9 @@ def test_float_keras_weights_are_the_float_files(name):
     crop = np.load(cards.weights_folder(name) / "golden.npz")["crop"]
     maps = np.asarray(model.predict_on_batch(crop[None].astype(np.float32)))[0]
     expected = open_model(cards.model_path(name, "float32")).maps(crop)
-    # Kernels are kept in half precision, and in the file once more with the normalisation in them: but for one cell in 10,000 maps agree to two
-    # steps of an int8 file, of 0.024 each, and points mostly to two hundredths of a pixel; a map with two peaks, as drawings give them, may tip.
+    # Kernels are kept in half precision, and in the file once more with the normalisation in them: but for one cell in 10,000 maps agree
+    # to two steps of an int8 file, of 0.024 each, and points mostly to two hundredths of a pixel; a map with two peaks, as drawings give
+    # them, may tip.
     np.testing.assert_allclose(maps, expected, atol=0.1)
     assert np.quantile(np.abs(maps - expected), 0.9999) < 0.05
     assert np.abs(maps - expected).mean() < 1e-3
