@@ -83,7 +83,8 @@ def test_the_wheel_holds_inference_alone(wheel):
     assert not [name for name in files if name.endswith("float.npz")]
     expected = {path.relative_to(ROOT).as_posix() for path in (ROOT / "zoo").rglob("*.py")}
     for name in cards.published():
-        expected |= {f"zoo/weights/{name}/{file}" for file in ("card.json", "README.md", "golden.npz", *cards.FILES.values())}
+        beside = ("card.json", "README.md", "reliability.png", "golden.npz")
+        expected |= {f"zoo/weights/{name}/{file}" for file in (*beside, *cards.FILES.values())}
     assert {name for name in files if ".dist-info/" not in name} == expected
     assert wheel.stat().st_size < MAX_WHEEL_BYTES
     assert wheel.name.endswith("-py3-none-any.whl")

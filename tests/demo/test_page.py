@@ -237,7 +237,7 @@ def test_what_is_no_picture_is_told_and_can_be_taken_back(visit, tmp_path):
     (tmp_path / "face.png").write_text("hello")
     page = visit()
     upload(page, tmp_path / "face.png")
-    expect(page.get_by_role("alert")).to_contain_text("'face.png' is not a picture, whatever its name says")
+    expect(page.get_by_role("alert")).to_contain_text("'face.png' is not a picture, or its first bytes are damaged")
     page.get_by_role("radio", name="Samples").click()
     page.wait_for_selector(POINTS)
 

@@ -98,7 +98,23 @@ def _recognition(tables: Mapping[str, Rows]) -> str:
     )
 
 
-_ANSWERS = {"heads": _heads, "sensitivity": _sensitivity, "tricks": _tricks, "video": _video, "recognition": _recognition}
+def _detection(tables: Mapping[str, Rows]) -> str:
+    turned, small = tables["Rotation"], tables["Small faces"]
+    upright, rotated = _row(turned, "degrees", 0), [row for row in turned if row["degrees"]]
+    least = min(rotated, key=lambda row: row["found %"])
+    most = max(row["error of upright's"] for row in rotated)
+    smallest = min(row["eyes px"] for row in small)
+    thorough = sum(row["thorough found %"] for row in small) / len(small)
+    return (
+        f"Upright {upright['found %']:g} % of the faces are found; rotated in steps of {rotated[0]['degrees']} degrees at least "
+        f"{least['found %']:g} %, with at most {most:.2f} times the error. The thorough search finds {thorough:.1f} % of small faces, down to "
+        f"{smallest} px between the eyes."
+    )
+
+
+_ANSWERS = {
+    "heads": _heads, "sensitivity": _sensitivity, "tricks": _tricks, "video": _video, "recognition": _recognition, "detection": _detection,
+}  # fmt: skip
 
 
 # ---- reading tables -------------------------------------------------------------------------------------------------------------------
