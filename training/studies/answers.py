@@ -107,8 +107,8 @@ def _detection(tables: Mapping[str, Rows]) -> str:
     thorough = sum(row["thorough found %"] for row in small) / len(small)
     return (
         f"Upright {upright['found %']:g} % of the faces are found; rotated in steps of {rotated[0]['degrees']} degrees at least "
-        f"{least['found %']:g} %, with at most {most:.2f} times the error. The thorough search finds {thorough:.1f} % of small faces, down to "
-        f"{smallest} px between the eyes."
+        f"{least['found %']:g} %, with at most {most:.2f} times the error. The thorough search finds {thorough:.1f} % of small faces, down "
+        f"to {smallest} px between the eyes."
     )
 
 
