@@ -31,7 +31,7 @@ INT8 = [file.label for file in FILES if file.precision == "int8"]
 # A run of the page for one face and three int8 files, on a machine that does nothing else: processor time, which others' load hardly
 # touches, so that the promise needs little slack. AppTest's own work, reading the page back, is in it.
 RERUN_S, SLACK = 0.150, 5.0
-INTERACTIONS, GROWTH_MB = 200, 20
+INTERACTIONS, GROWTH_MB = 60, 20
 
 
 def png(image):
